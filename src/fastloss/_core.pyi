@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from typing import Any, final
+
+version: str
+compiler: str
+
+def losses() -> tuple[str, ...]: ...
+def functions() -> tuple[str, ...]: ...
+def isas(*, built: bool = False) -> tuple[str, ...]: ...
+def active_isa() -> str: ...
+def use_isa(name: str) -> None: ...
+def use_threads(count: int) -> None: ...
+def thread_count() -> int: ...
+
+class BadTarget(Exception): ...
+
+class Kernel:
+    def __init__(
+        self,
+        name: str,
+        reduction: str = "sum",
+        options: tuple[float, ...] = (),
+        low: float = ...,
+        high: float = ...,
+    ) -> None: ...
+    def direct(
+        self,
+        scores: object,
+        targets: object,
+        weight: object,
+        out: object,
+        hess_out: object,
+        order: int,
+        total_weight: float | None = None,
+    ) -> Any: ...
+    def map(self, scores: object, out: object) -> Any: ...

@@ -1,0 +1,493 @@
+# cython: language_level=3
+# SPDX-License-Identifier: BSD-3-Clause
+"""The boundary: buffers become pointers here, and everything that could touch foreign memory is checked here.
+
+Nothing in this module explains; an argument that cannot be read as it is makes `Kernel.direct` return None, and
+`fastloss.evaluate` finds out why or converts it.
+"""
+from cpython.buffer cimport (
+    PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
+)
+
+import os
+
+from numpy import empty, ndarray
+
+
+cdef extern from "fastloss.h" nogil:
+    const int FL_KERNELS, FL_OPTIONS, FL_ROWWISE, FL_ELEMENTWISE, FL_ROW_FUNCTION, FL_ELEMENT_FUNCTION
+    const int FL_I8, FL_U8, FL_I16, FL_U16, FL_I32, FL_U32, FL_I64, FL_U64, FL_F32, FL_F64
+    ctypedef struct fl_samples:
+        const char *data
+        ptrdiff_t stride, repeat
+        int kind
+    ctypedef struct fl_call:
+        const void *z
+        const void *t
+        fl_samples y, w
+        void *l
+        void *g
+        void *h
+        ptrdiff_t z_stride, g_stride, h_stride, classes
+        double scale, low, high
+        double option[8]
+    ctypedef double (*fl_kernel)(const fl_call *call, ptrdiff_t first, ptrdiff_t last)
+    ctypedef ptrdiff_t (*fl_check)(const fl_call *call, ptrdiff_t first, ptrdiff_t last)
+    ctypedef struct fl_table:
+        const char *name
+        fl_kernel kernel[2][1000]
+        fl_check outside[2]
+    const char *fl_kernel_names[1000]
+    const int fl_kernel_families[1000]
+    const fl_table *fl_select(const char *name)
+    const char *fl_isa_name(int index, int *runnable)
+    ptrdiff_t fl_first_bad_label(const fl_samples *y, ptrdiff_t count, ptrdiff_t classes)
+    double fl_sum_weights(const fl_samples *w, ptrdiff_t count)
+    long long fl_label_at(const fl_samples *y, ptrdiff_t i)
+    double fl_run(const fl_call *call, fl_kernel kernel, fl_check outside, ptrdiff_t rows, int threads, ptrdiff_t *bad)
+
+cdef extern from *:
+    const char *FL_VERSION
+    const char *FL_COMPILER
+
+cdef const fl_table *active = NULL
+cdef int threads = 1
+
+version = FL_VERSION.decode()
+compiler = FL_COMPILER.decode()
+
+
+def losses():
+    """Names of the loss kernels, as in losses.def."""
+    return tuple(name for name in _names if fl_kernel_families[_names[name]] <= FL_ELEMENTWISE)
+
+
+def functions():
+    """Names of the function kernels, as in losses.def."""
+    return tuple(name for name in _names if fl_kernel_families[_names[name]] > FL_ELEMENTWISE)
+
+
+def isas(*, built=False):
+    """Instruction sets that run here, or all that were built; best first."""
+    cdef int index = 0, runs = 0
+    cdef const char *name
+    found = []
+    while True:
+        name = fl_isa_name(index, &runs)
+        if name == NULL:
+            return tuple(found)
+        if runs or built:
+            found.append(name.decode())
+        index += 1
+
+
+def active_isa():
+    """The instruction set in use."""
+    return active.name.decode()
+
+
+def use_isa(str name):
+    """Use the named instruction set from the next call on."""
+    global active
+    cdef bytes encoded = name.encode()
+    cdef const fl_table *table = fl_select(encoded)
+    if table == NULL:
+        raise ValueError(
+            f"instruction set {name!r}: expected one of {', '.join(isas())}, which run on this machine"
+        )
+    active = table
+
+
+def use_threads(int count):
+    """Use at most `count` threads from the next call on."""
+    global threads
+    threads = count
+
+
+def thread_count():
+    """How many threads a large call uses."""
+    return threads
+
+
+cdef dict _names = {fl_kernel_names[i].decode(): i for i in range(FL_KERNELS)}
+
+
+cdef struct Bounds:
+    const char *first
+    const char *last
+
+
+cdef Bounds extent(const Py_buffer *view) noexcept:
+    """The bytes that a non-empty view may touch."""
+    cdef Bounds bounds
+    cdef int axis
+    cdef ptrdiff_t reach
+    bounds.first = <const char *>view.buf
+    bounds.last = bounds.first + view.itemsize
+    for axis in range(view.ndim):
+        reach = view.strides[axis] * (view.shape[axis] - 1)
+        if reach < 0:
+            bounds.first += reach
+        else:
+            bounds.last += reach
+    return bounds
+
+
+cdef bint apart(const Py_buffer *a, const Py_buffer *b) noexcept:
+    cdef Bounds x = extent(a), y = extent(b)
+    return x.last <= y.first or y.last <= x.first
+
+
+cdef int real_type(const Py_buffer *view) noexcept:
+    """0 for native float32, 1 for native float64, -1 for all else."""
+    if view == NULL or view.format == NULL or view.format[0] == 0 or view.format[1] != 0:
+        return -1
+    if view.format[0] == b"f":
+        return 0
+    return 1 if view.format[0] == b"d" else -1
+
+
+cdef int integer_kind(const Py_buffer *view) noexcept:
+    """FL_I8 ... FL_U64 by size and sign, -1 for all else."""
+    cdef int base
+    if view == NULL or view.format == NULL or view.format[0] == 0 or view.format[1] != 0:
+        return -1
+    if view.itemsize == 1:
+        base = FL_I8
+    elif view.itemsize == 2:
+        base = FL_I16
+    elif view.itemsize == 4:
+        base = FL_I32
+    elif view.itemsize == 8:
+        base = FL_I64
+    else:
+        return -1
+    if view.format[0] in b"bhilq":
+        return base
+    return base + 1 if view.format[0] in b"BHILQ" else -1
+
+
+cdef bint aligned(const Py_buffer *view) noexcept:
+    cdef int axis
+    if <size_t>view.buf % <size_t>view.itemsize:
+        return False
+    for axis in range(view.ndim):
+        if view.strides[axis] % view.itemsize:
+            return False
+    return True
+
+
+cdef bint rows_of(const Py_buffer *view, ptrdiff_t *stride) noexcept:
+    """Whether the view is rows of adjacent elements at one distance, and that distance in elements."""
+    cdef int axis
+    cdef ptrdiff_t expected
+    if not aligned(view) or view.ndim == 0:
+        return False
+    cdef ptrdiff_t classes = view.shape[view.ndim - 1]
+    stride[0] = classes
+    if classes > 1 and view.strides[view.ndim - 1] != view.itemsize:
+        return False
+    if view.ndim == 1:
+        return True
+    if view.ndim == 2 and view.shape[0] > 1:
+        stride[0] = view.strides[0] // view.itemsize
+        return True
+    expected = classes * view.itemsize
+    for axis in range(view.ndim - 2, -1, -1):
+        if view.shape[axis] > 1 and view.strides[axis] != expected:
+            return False
+        expected *= view.shape[axis]
+    return True
+
+
+cdef bint contiguous(const Py_buffer *view) noexcept:
+    cdef int axis
+    cdef ptrdiff_t expected = view.itemsize
+    if not aligned(view):
+        return False
+    for axis in range(view.ndim - 1, -1, -1):
+        if view.shape[axis] > 1 and view.strides[axis] != expected:
+            return False
+        expected *= view.shape[axis]
+    return True
+
+
+cdef bint same_shape(const Py_buffer *a, const Py_buffer *b, int axes) noexcept:
+    cdef int axis
+    for axis in range(axes):
+        if a.shape[axis] != b.shape[axis]:
+            return False
+    return True
+
+
+cdef bint samples_of(const Py_buffer *view, fl_samples *samples, int kind) noexcept:
+    """Samples in order at one distance."""
+    samples.data = <const char *>view.buf
+    samples.stride = view.itemsize
+    samples.repeat = 1
+    samples.kind = kind
+    if view.ndim == 1 and aligned(view):
+        samples.stride = view.strides[0]
+        return True
+    return contiguous(view)
+
+
+cdef class Views:
+    """The buffers of one call, given back when it ends."""
+    cdef Py_buffer view[6]
+    cdef int count
+
+    cdef Py_buffer *take(self, object array, int flags):
+        """NULL if there is no such buffer: read-only memory, or a type without a format."""
+        cdef Py_buffer *view = &self.view[self.count]
+        try:
+            PyObject_GetBuffer(array, view, flags | PyBUF_STRIDES | PyBUF_FORMAT)
+        except (ValueError, BufferError):
+            return NULL
+        self.count += 1
+        return view
+
+    def __dealloc__(self):
+        cdef int i
+        for i in range(self.count):
+            PyBuffer_Release(&self.view[i])
+
+
+class BadTarget(Exception):
+    """A target out of range: its flat index and value."""
+
+
+cdef class Kernel:
+    """A kernel with its options, ready to be called.
+
+    `low` and `high` bound the targets of an elementwise loss; NaN says that they need no check.
+    """
+
+    cdef int index, family
+    cdef bint mean, each
+    cdef double low, high
+    cdef double option[8]
+
+    def __init__(self, str name, str reduction="sum", tuple options=(), double low=float("nan"), double high=float("nan")):
+        cdef int i
+        self.index = _names[name]
+        self.family = fl_kernel_families[self.index]
+        self.mean = reduction == "mean"
+        self.each = reduction == "none"
+        self.low = low
+        self.high = high
+        if len(options) > FL_OPTIONS:
+            raise ValueError(f"{name}: at most {FL_OPTIONS} options")
+        for i in range(8):
+            self.option[i] = options[i] if i < len(options) else 0
+
+    def direct(self, scores, targets, weight, out, hess_out, int order, total_weight=None):
+        """Evaluate if every argument can be read and written where it lies, else return None.
+
+        `order` is 0 for the value, 1 with the gradient, 2 with the Hessian diagonal; `out` and `hess_out` are made
+        when they are None. `total_weight` replaces the sum of the weights when this call is part of a larger one, and
+        the value then is the sum. Raises BadTarget.
+        """
+        if type(scores) is not ndarray or type(targets) is not ndarray:
+            return None
+        if weight is not None and type(weight) is not ndarray:
+            return None
+        if (out is not None and type(out) is not ndarray) or (hess_out is not None and type(hess_out) is not ndarray):
+            return None
+        cdef Views views = Views()
+        cdef fl_call call
+        cdef bint rowwise = self.family == FL_ROWWISE
+        cdef Py_buffer *z = views.take(scores, 0)
+        cdef Py_buffer *t = views.take(targets, 0)
+        cdef int real = real_type(z), kind, axis
+        cdef ptrdiff_t rows = 1, bad = -1
+        cdef double sum_of_weights, total = 0
+        if real < 0 or t == NULL:
+            return None
+        call.low = self.low
+        call.high = self.high
+        call.option = self.option
+        call.y.data = call.w.data = NULL
+        call.y.repeat = call.w.repeat = 1
+        call.t = call.l = call.g = call.h = NULL
+        call.z = z.buf
+        cdef int sample_axes = z.ndim
+        if rowwise:
+            kind = integer_kind(t)
+            sample_axes -= 1
+            if not rows_of(z, &call.z_stride) or kind < 0 or not samples_of(t, &call.y, kind):
+                return None
+            call.classes = z.shape[z.ndim - 1]
+            if call.classes == 0:
+                return None
+        else:
+            if real_type(t) != real or not contiguous(z) or not contiguous(t):
+                return None
+            call.t = t.buf
+            call.classes = call.z_stride = 1
+        if t.ndim != sample_axes or not same_shape(z, t, sample_axes):
+            return None
+        for axis in range(sample_axes):
+            rows *= z.shape[axis]
+        if weight is not None and not self.take_weights(weight, views, &call, t, rows):
+            return None
+        sum_of_weights = fl_sum_weights(&call.w, rows) if call.w.data != NULL else <double>rows
+        if total_weight is not None:
+            sum_of_weights = total_weight
+        if not sum_of_weights - sum_of_weights == 0:
+            return None
+
+        cdef tuple shape = scores.shape
+        if order >= 1:
+            if out is None:
+                out = empty(shape, scores.dtype)
+            if not self.take_output(out, views, z, t, real, &call.g, &call.g_stride):
+                return None
+        if order >= 2:
+            if hess_out is None:
+                hess_out = empty(shape, scores.dtype)
+            if not self.take_output(hess_out, views, z, t, real, &call.h, &call.h_stride) or (
+                rows * call.classes > 0 and not apart(&views.view[views.count - 1], &views.view[views.count - 2])
+            ) or call.h == call.z:
+                return None
+        cdef Py_buffer *l
+        each = None
+        if self.each and total_weight is None:
+            each = empty(shape[:sample_axes], scores.dtype)
+            l = views.take(each, PyBUF_WRITABLE)
+            call.l = l.buf
+
+        if rowwise:
+            bad = fl_first_bad_label(&call.y, rows, call.classes)
+            if bad >= 0:
+                raise BadTarget(bad, fl_label_at(&call.y, bad))
+        cdef bint nothing_counts = rows == 0 or (self.mean and sum_of_weights == 0)
+        if nothing_counts:
+            if out is not None and order >= 1:
+                out[...] = 0
+            if hess_out is not None and order >= 2:
+                hess_out[...] = 0
+            total = float("nan") if self.mean and total_weight is None else 0.0
+        else:
+            call.scale = 1 / sum_of_weights if self.mean else 1
+            bad = self.run(&call, real, rows, &total)
+            if bad >= 0:
+                raise BadTarget(bad, targets.reshape(-1)[bad])
+            if self.mean and total_weight is None:
+                total = total / sum_of_weights
+        value = total if each is None else each
+        if order == 0:
+            return value
+        return (value, out) if order == 1 else (value, out, hess_out)
+
+    cdef bint take_weights(self, object weight, Views views, fl_call *call, Py_buffer *t, ptrdiff_t rows) except -1:
+        """Weights whose shape is a leading part of the samples' shape."""
+        cdef Py_buffer *w = views.take(weight, 0)
+        cdef int real = real_type(w), axis
+        if real < 0 or w.ndim > t.ndim or not same_shape(w, t, w.ndim):
+            return False
+        if not samples_of(w, &call.w, FL_F32 if real == 0 else FL_F64):
+            return False
+        for axis in range(w.ndim, t.ndim):
+            call.w.repeat *= t.shape[axis]
+        return True
+
+    cdef bint take_output(
+        self, object array, Views views, Py_buffer *z, Py_buffer *t, int real, void **data, ptrdiff_t *stride
+    ) except -1:
+        """An array of the scores' shape and type that is the scores or touches no input."""
+        cdef Py_buffer *g = views.take(array, PyBUF_WRITABLE)
+        if real_type(g) != real or g.ndim != z.ndim or not same_shape(g, z, z.ndim):
+            return False
+        if self.family == FL_ROWWISE or self.family == FL_ROW_FUNCTION:
+            if not rows_of(g, stride):
+                return False
+            if g.ndim == 2 and g.shape[0] > 1 and -g.shape[1] < stride[0] < g.shape[1]:
+                return False
+        elif not contiguous(g):
+            return False
+        data[0] = g.buf
+        if g.len == 0:
+            return True
+        cdef bint same = g.buf == z.buf
+        cdef int axis, i
+        for axis in range(g.ndim):
+            same = same and (g.shape[axis] == 1 or g.strides[axis] == z.strides[axis])
+        for i in range(views.count - 1):
+            if views.view[i].len > 0 and not (same and &views.view[i] == z) and not apart(g, &views.view[i]):
+                return False
+        return True
+
+    cdef ptrdiff_t run(self, fl_call *call, int real, ptrdiff_t rows, double *total) noexcept:
+        """Without the GIL; returns the index of a bad target or -1."""
+        cdef ptrdiff_t bad = -1
+        cdef fl_kernel kernel = active.kernel[real][self.index]
+        cdef fl_check outside = NULL
+        cdef int count = threads if rows * call.classes >= 131072 else 1
+        if self.family == FL_ELEMENTWISE and self.low == self.low:
+            outside = active.outside[real]
+            if call.g == call.z:
+                # in place, nothing may be lost: all targets are checked before the first is overwritten
+                bad = outside(call, 0, rows)
+                if bad >= 0:
+                    return bad
+        with nogil:
+            total[0] = fl_run(call, kernel, outside, rows, count, &bad)
+        return bad
+
+    def map(self, scores, out):
+        """A function along the last axis of `scores`, or of each element, into `out`; None if it cannot be."""
+        if type(scores) is not ndarray or type(out) is not ndarray:
+            return None
+        cdef Views views = Views()
+        cdef fl_call call
+        cdef Py_buffer *z = views.take(scores, 0)
+        cdef Py_buffer *l
+        cdef int real = real_type(z), axis
+        cdef ptrdiff_t rows = 1
+        cdef double total = 0
+        if real < 0:
+            return None
+        call.y.data = call.w.data = NULL
+        call.t = call.l = call.g = call.h = NULL
+        call.z = z.buf
+        call.classes = call.z_stride = 1
+        if self.family == FL_ROW_FUNCTION:
+            if not rows_of(z, &call.z_stride):
+                return None
+            call.classes = z.shape[z.ndim - 1]
+            for axis in range(z.ndim - 1):
+                rows *= z.shape[axis]
+        else:
+            if not contiguous(z):
+                return None
+            for axis in range(z.ndim):
+                rows *= z.shape[axis]
+        if out.ndim == scores.ndim:
+            if not self.take_output(out, views, z, z, real, &call.g, &call.g_stride):
+                return None
+        else:
+            l = views.take(out, PyBUF_WRITABLE)
+            if real_type(l) != real or l.ndim != z.ndim - 1 or not same_shape(l, z, l.ndim) or not contiguous(l):
+                return None
+            if z.len > 0 and l.len > 0 and not apart(l, z):
+                return None
+            call.l = l.buf
+        if rows > 0 and call.classes > 0:
+            self.run(&call, real, rows, &total)
+        return out
+
+
+def _start():
+    global active, threads
+    name = os.environ.get("FASTLOSS_ISA")
+    if name:
+        try:
+            use_isa(name)
+        except ValueError as error:
+            raise ImportError(f"FASTLOSS_ISA: {error}") from None
+    else:
+        active = fl_select(NULL)
+
+
+_start()

@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""From array-likes to kernel calls: what cannot be read as it lies is explained or converted, block by block."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastloss._core import BadTarget, Kernel
+
+if TYPE_CHECKING:
+    from fastloss.losses import Loss
+
+# Elements that are converted at a time: 256 KiB of float32, so that they stay in a second-level cache.
+BLOCK_ELEMENTS = 65536
+
+Array = npt.NDArray[Any]
+Block = tuple[tuple[slice, ...], int]
+
+
+def evaluate(
+    loss: Loss, scores: Any, targets: Any, weight: Any, out: Any, hess_out: Any, order: int
+) -> Any:
+    """Value (order 0), with the gradient (1), with the Hessian diagonal (2)."""
+    try:
+        result = loss._kernel.direct(scores, targets, weight, out, hess_out, order)
+    except BadTarget as bad:
+        raise _bad_target(loss, *bad.args, np.shape(scores)) from None
+    if result is None:
+        result = _convert_and_evaluate(loss, scores, targets, weight, out, hess_out, order)
+    return result
+
+
+def map_scores(
+    kernel: Kernel, scores: Any, out: Any, axis: int | None, keepdims: bool | None = None
+) -> Array:
+    """Apply a function: of each element (axis None), along an axis, or over it (keepdims not None)."""
+    array = _real_array("scores", scores)
+    dtype = _result_type(array)
+    shape = array.shape
+    if axis is None:
+        source = array
+    else:
+        axis = _normalized_axis(axis, array.ndim)
+        source = np.moveaxis(array, axis, -1)
+        if keepdims is not None:
+            shape = shape[:axis] + ((1,) if keepdims else ()) + shape[axis + 1 :]
+    if out is None:
+        out = np.empty(shape, dtype)
+    else:
+        _check_output("out", out, shape, dtype, array, {"scores": array})
+    if axis is None:
+        target = out
+    elif keepdims is None:
+        target = np.moveaxis(out, axis, -1)
+    else:
+        target = out.reshape(shape[:axis] + shape[axis + 1 :]) if not keepdims else out.squeeze(axis)
+    if kernel.map(source, target) is not None:
+        return out
+    work = _work_type(array)
+    row_axes = 0 if axis is None else 1
+    for index, _ in _blocks(source.shape, row_axes):
+        part = np.ascontiguousarray(source[index], work)
+        into = target[index]
+        result = kernel.map(part, np.empty(into.shape, work))
+        np.copyto(into, result, casting="same_kind")
+    return out
+
+
+def _convert_and_evaluate(
+    loss: Loss, scores: Any, targets: Any, weight: Any, out: Any, hess_out: Any, order: int
+) -> Any:
+    kernel = loss._kernel
+    rowwise = loss.family == "rowwise"
+    scores = _real_array("scores", scores)
+    dtype, work = _result_type(scores), _work_type(scores)
+    if rowwise:
+        _check_classes(scores)
+        targets = _class_indices(targets, scores)
+        samples = scores.shape[:-1]
+    else:
+        targets = _real_array("targets", targets)
+        samples = scores.shape
+    if targets.shape != samples:
+        expected = "one class index for each row of scores" if rowwise else "the shape of scores"
+        raise ValueError(
+            f"targets: expected {expected}, shape {samples}, got shape {targets.shape}"
+        )
+    weights, total_weight = _weights(weight, samples)
+    inputs = {"scores": scores, "targets": targets, "sample_weight": weight}
+    if order >= 1 and out is not None:
+        _check_output("out", out, scores.shape, dtype, scores, inputs)
+    if order >= 2 and hess_out is not None:
+        _check_output("hess_out", hess_out, scores.shape, dtype, None, inputs | {"out": out})
+    _check_targets(loss, scores, targets)
+
+    if order >= 1 and out is None:
+        out = np.empty(scores.shape, dtype)
+    if order >= 2 and hess_out is None:
+        hess_out = np.empty(scores.shape, dtype)
+    each = np.empty(samples, dtype if work != np.float32 else np.float32)
+    each = each if loss.reduction == "none" else None
+    total = total_weight if loss.reduction == "mean" else None
+    if total == 0:
+        kernel_blocks: Iterator[Block] = iter(())
+        for array in (out, hess_out):
+            if array is not None:
+                array[...] = 0
+    else:
+        kernel_blocks = _blocks(scores.shape, 1 if rowwise else 0)
+    values = []
+    for index, _ in kernel_blocks:
+        of_samples = index[: len(samples)]
+        z = np.ascontiguousarray(scores[index], work)
+        t = np.ascontiguousarray(targets[of_samples], None if rowwise else work)
+        w = None if weights is None else np.ascontiguousarray(weights[of_samples])
+        g = None if order < 1 else np.empty_like(z)
+        h = None if order < 2 else np.empty_like(z)
+        result = kernel.direct(z, t, w, g, h, order, total)
+        value = result if order == 0 else result[0]
+        if each is not None:
+            each[of_samples] = value
+        else:
+            values.append(value)
+        if order >= 1:
+            np.copyto(out[index], g, casting="same_kind")
+        if order >= 2:
+            np.copyto(hess_out[index], h, casting="same_kind")
+    if each is not None:
+        value = each
+    else:
+        value = math.fsum(values) if all(map(math.isfinite, values)) else float(sum(values))
+        if total is not None:
+            value = value / total if total else math.nan
+    return value if order == 0 else (value, out) if order == 1 else (value, out, hess_out)
+
+
+def _blocks(shape: tuple[int, ...], row_axes: int) -> Iterator[Block]:
+    """Cut the leading axes into blocks that follow each other in memory order; rows stay whole."""
+    leading = len(shape) - row_axes
+    if math.prod(shape[:leading]) == 0:
+        return
+    axis = 0
+    while axis < leading and math.prod(shape[axis + 1 :]) > BLOCK_ELEMENTS:
+        axis += 1
+    if axis >= leading:
+        axis = max(leading - 1, 0)
+    inner = math.prod(shape[axis + 1 :])
+    step = max(1, BLOCK_ELEMENTS // max(inner, 1))
+    length = shape[axis] if leading else 1
+    first = 0
+    for outer in np.ndindex(shape[:axis]):
+        fixed = tuple(slice(i, i + 1) for i in outer)
+        for start in range(0, length, step):
+            yield (*fixed, slice(start, start + step)) if leading else (), first
+            first += min(step, length - start) * math.prod(shape[axis + 1 : leading])
+
+
+def _real_array(name: str, value: Any) -> Array:
+    array = np.asarray(value)
+    kind = array.dtype.kind
+    if kind in "biu" or (kind == "f" and array.dtype.itemsize <= 8) or _is_bfloat16(array):
+        return array
+    raise TypeError(f"{name}: expected real numbers of at most 64 bits, got dtype {array.dtype}")
+
+
+def _is_bfloat16(array: Array) -> bool:
+    return array.dtype.name == "bfloat16"
+
+
+def _result_type(array: Array) -> np.dtype[Any]:
+    if array.dtype.kind in "biu":
+        return np.dtype(np.float64)
+    return array.dtype.newbyteorder("=") if not _is_bfloat16(array) else array.dtype
+
+
+def _work_type(array: Array) -> np.dtype[Any]:
+    half = array.dtype.kind not in "biu" and array.dtype.itemsize <= 4
+    return np.dtype(np.float32 if half else np.float64)
+
+
+def _normalized_axis(axis: int, ndim: int) -> int:
+    if not -ndim <= axis < ndim:
+        raise np.exceptions.AxisError(axis, ndim)
+    return axis % ndim
+
+
+def _check_classes(scores: Array) -> None:
+    if scores.ndim == 0:
+        raise ValueError("scores: expected at least one axis, the classes, got a single number")
+    if scores.shape[-1] == 0:
+        raise ValueError(f"scores: expected at least one class, got shape {scores.shape}")
+
+
+def _class_indices(targets: Any, scores: Array) -> Array:
+    array = np.asarray(targets)
+    if array.size == 0 and not isinstance(targets, np.ndarray):
+        array = array.astype(np.int64)  # an empty list has no type of its own
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"targets: expected integer class indices, got dtype {array.dtype}")
+    if not array.dtype.isnative or not array.flags.aligned:
+        array = array.astype(array.dtype.newbyteorder("="))
+    return array
+
+
+def _check_targets(loss: Loss, scores: Array, targets: Array) -> None:
+    if loss.family == "rowwise":
+        low, high = 0.0, float(scores.shape[-1] - 1)
+    else:
+        low, high = loss.target_range
+        if low == -math.inf and high == math.inf:
+            return
+    for index, first in _blocks(targets.shape, 0):
+        part = targets[index]
+        outside = ~((part >= low) & (part <= high))
+        if outside.any():
+            position = int(np.flatnonzero(outside)[0])
+            raise _bad_target(loss, first + position, part.reshape(-1)[position], scores.shape)
+
+
+def _bad_target(loss: Loss, position: int, value: Any, shape: tuple[int, ...]) -> ValueError:
+    if loss.family == "rowwise":
+        return ValueError(
+            f"targets: expected class indices in [0, {shape[-1]}), got {value} at row {position}"
+        )
+    low, high = loss.target_range
+    where: Any = tuple(int(i) for i in np.unravel_index(position, shape))
+    where = where[0] if len(where) == 1 else where
+    return ValueError(
+        f"targets: expected numbers in [{low:g}, {high:g}], got {value} at position {where}"
+    )
+
+
+def _weights(weight: Any, samples: tuple[int, ...]) -> tuple[Array | None, float]:
+    """Weights seen in the shape of the samples, and their sum."""
+    if weight is None:
+        return None, float(math.prod(samples))
+    array = np.asarray(weight)
+    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+        raise TypeError(f"sample_weight: expected real numbers, got dtype {array.dtype}")
+    if array.shape != samples[: array.ndim]:
+        raise ValueError(
+            "sample_weight: expected one number, or a shape that is a leading part of the samples' "
+            f"shape {samples}, got shape {array.shape}"
+        )
+    if not np.isfinite(array).all():
+        position = int(np.flatnonzero(~np.isfinite(array))[0])
+        raise ValueError(
+            f"sample_weight: expected finite numbers, got {array.reshape(-1)[position]} at sample {position}"
+        )
+    array = np.asarray(array, np.float32 if array.dtype == np.float32 else np.float64)
+    repeat = math.prod(samples[array.ndim :])
+    spread = array.reshape(array.shape + (1,) * (len(samples) - array.ndim))
+    return np.broadcast_to(spread, samples), float(array.sum(dtype=np.float64)) * repeat
+
+
+def _check_output(
+    name: str,
+    out: Any,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    scores: Array | None,
+    inputs: dict[str, Any],
+) -> None:
+    """Explain what is wrong with an output; `scores` is given where the output may be the scores."""
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"{name}: expected a numpy array, got {type(out).__name__}")
+    if out.shape != shape:
+        raise ValueError(f"{name}: expected shape {shape}, got {out.shape}")
+    widened = dtype.itemsize == 2 and out.dtype == np.float32
+    if out.dtype.newbyteorder("=") != dtype and not widened:
+        raise TypeError(f"{name}: expected dtype {dtype}, got {out.dtype}")
+    if not out.flags.writeable:
+        raise ValueError(f"{name}: expected a writeable array, got a read-only one")
+    for other, array in inputs.items():
+        if not isinstance(array, np.ndarray) or (array is scores and _same_memory(out, array)):
+            continue
+        if np.shares_memory(out, array):
+            allowed = "is scores itself or " if scores is not None else ""
+            raise ValueError(
+                f"{name}: expected an array that {allowed}shares no memory with {other}, got one that does"
+            )
+
+
+def _same_memory(a: Array, b: Array) -> bool:
+    interface = a.__array_interface__, b.__array_interface__
+    return (
+        interface[0]["data"][0] == interface[1]["data"][0]
+        and a.shape == b.shape
+        and a.strides == b.strides
+        and a.dtype == b.dtype
+    )

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Passes over a block: at most FL_BLOCK numbers of one row, which stay in the first cache level between passes. A
+ * block of results ("scratch") is padded to SUM_LANES, so that sums have no tail.
+ */
+#define FL_BLOCK 1024 /* a multiple of SUM_LANES */
+
+/* Hardware prefetchers stop at the end of a page; these distances reach over it and into the next row. */
+#define FL_AHEAD 1024
+
+static inline ptrdiff_t FL_(padded)(ptrdiff_t n)
+{
+    return (n + SUM_LANES - 1) / SUM_LANES * SUM_LANES;
+}
+
+/* the largest of n > 0 numbers; NaN may or may not be passed over */
+static inline real FL_(block_max)(const real *z, ptrdiff_t n)
+{
+    vec m[4];
+    ptrdiff_t j = 0;
+    for (int r = 0; r < 4; r++)
+        m[r] = FL_(splat)(-(real)INFINITY);
+    for (; j + 4 * LANES <= n; j += 4 * LANES)
+        for (int r = 0; r < 4; r++)
+            m[r] = FL_(max)(m[r], FL_(load)(z + j + r * LANES));
+    for (; j + LANES <= n; j += LANES)
+        m[0] = FL_(max)(m[0], FL_(load)(z + j));
+    if (j < n)
+        m[1] = FL_(max)(m[1], FL_(load_part)(z + j, n - j, -(real)INFINITY));
+    return FL_(largest_lane)(FL_(max)(FL_(max)(m[0], m[1]), FL_(max)(m[2], m[3])));
+}
+
+/* the first index of the number m among n; n if it is not there */
+static inline ptrdiff_t FL_(block_find)(const real *z, ptrdiff_t n, real m)
+{
+    ptrdiff_t j = 0;
+    while (j < n && !(z[j] == m))
+        j++;
+    return j;
+}
+
+/* the sum of a padded block */
+static inline double FL_(block_sum)(const real *e, ptrdiff_t padded)
+{
+    vec partial[FL_(sum_registers)];
+    for (int r = 0; r < FL_(sum_registers); r++)
+        partial[r] = FL_(load)(e + r * LANES);
+    for (ptrdiff_t j = SUM_LANES; j < padded; j += SUM_LANES)
+        for (int r = 0; r < FL_(sum_registers); r++)
+            partial[r] += FL_(load)(e + j + r * LANES);
+    return FL_(add_lanes)(partial);
+}
+
+/* zeros from n, a multiple of LANES, up to the padding */
+static inline void FL_(pad)(real *e, ptrdiff_t n)
+{
+    const ptrdiff_t padded = FL_(padded)(n);
+    for (; n < padded; n += LANES)
+        FL_(store)(e + n, FL_(splat)(0));
+}
+
+/* g_j = factor * e_j, where g may be e */
+static inline void FL_(block_scale)(const real *e, ptrdiff_t n, real factor, real *g)
+{
+    ptrdiff_t j = 0;
+    for (; j + LANES <= n; j += LANES)
+        FL_(store)(g + j, FL_(load)(e + j) * FL_(splat)(factor));
+    if (j < n)
+        FL_(store_part)(g + j, n - j, FL_(load_part)(e + j, n - j, 0) * FL_(splat)(factor));
+}
+
+static inline void FL_(block_fill)(real *g, ptrdiff_t n, real value)
+{
+    for (ptrdiff_t j = 0; j < n; j++)
+        g[j] = value;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Everything of one element type, in the order in which it builds on itself. */
+#include "vec.inc.h"
+#include "math.inc.h"
+#if FL_BITS == 64
+#include "log_form.h"
+#endif
+#include "blocks.inc.h"
+#include "exponentials.inc.h"
+#include "rows.inc.h"
+#include "elements.inc.h"
+#define FL_BODIES
+#include "losses.def"
+#undef FL_BODIES
+
+#define FL_KERNEL(name, driver, body)                                                              \
+    static double FL_(name)(const fl_call *call, ptrdiff_t first, ptrdiff_t last)                  \
+    {                                                                                              \
+        return driver(call, first, last, body);                                                    \
+    }
+#define ROWWISE(name) FL_KERNEL(name, FL_(each_row), FL_(name##_row))
+#define ELEMENTWISE(name) FL_KERNEL(name, FL_(each_element), FL_(name##_at))
+#define ROW_FUNCTION(name) FL_KERNEL(name, FL_(map_rows), FL_(name##_row))
+#define ELEMENT_FUNCTION(name) FL_KERNEL(name, FL_(map), FL_(name##_at))
+#define KERNEL(family, name) family(name)
+#include "losses.def"
+#undef FL_KERNEL
+#undef ROWWISE
+#undef ELEMENTWISE
+#undef ROW_FUNCTION
+#undef ELEMENT_FUNCTION
+
+#undef vec
+#undef uvec
+#undef LANES
+#undef SUM_LANES
+#undef GROUP
+#undef FL_LN2_HIGH
+#undef FL_LN2_LOW
+#undef FL_LOG2_E
+#undef FL_ROUNDER
+#undef FL_MANTISSA
+#undef FL_BIAS
+#undef FL_SQRT_HALF_BITS
+#undef FL_FAR

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The driver of all elementwise losses. A loss is a function of one vector of scores and one of targets:
+ *
+ *   l = linear + log(1 + u) with u >= 0,   and its first and second derivative by the score.
+ *
+ * A sum of log(1 + u) is the log of a product, which is kept as q = product - 1: q <- u + (q + q u) loses nothing near
+ * 0, and one logarithm serves FL_PERIOD elements of a lane. A loss without a logarithm leaves u at 0.
+ */
+typedef struct {
+    vec linear, u, gradient, hessian;
+} FL_(terms);
+
+typedef FL_(terms) FL_(element_loss)(vec z, vec t, const double *option);
+
+#define GROUP FL_(group)
+enum { FL_(group) = 64 / sizeof(real), FL_(group_registers) = FL_(group) / FL_(lanes) };
+enum { FL_(period) = 16 }; /* u <= 1 where it matters, and 2^16 is far from overflow in any lane */
+
+static FL_INLINE void FL_(write_element)(const fl_call *call, ptrdiff_t i, const FL_(terms) *e, vec c)
+{
+    if (call->g)
+        FL_(store)((real *)call->g + i, e->gradient * c);
+    if (call->h)
+        FL_(store)((real *)call->h + i, e->hessian * c);
+}
+
+/* one group with weights or losses of its own; `count` of it are there */
+static FL_INLINE double FL_(weighted_group)(const fl_call *call, ptrdiff_t first, ptrdiff_t count,
+                                            FL_(element_loss) *element_loss)
+{
+    real z[FL_(group)] = {0}, t[FL_(group)] = {0}, w[FL_(group)] = {0}, l[FL_(group)], g[FL_(group)], h[FL_(group)];
+    memcpy(z, (const real *)call->z + first, (size_t)count * sizeof(real));
+    if (call->t)
+        memcpy(t, (const real *)call->t + first, (size_t)count * sizeof(real));
+    for (ptrdiff_t i = 0; i < count; i++)
+        w[i] = (real)fl_weight_at(&call->w, first + i);
+    const vec zero = FL_(splat)(0), scale = FL_(splat)((real)call->scale);
+    for (int i = 0; i < GROUP; i += LANES) {
+        const FL_(terms) e = element_loss(FL_(load)(z + i), FL_(load)(t + i), call->option);
+        const vec weight = FL_(load)(w + i), c = weight * scale;
+        /* a weight of 0 means that the sample does not count, even if it is NaN */
+        FL_(store)(l + i, FL_(select_eq)(weight, zero, zero, e.linear + FL_(log1p)(e.u)));
+        FL_(store)(g + i, FL_(select_eq)(weight, zero, zero, e.gradient * c));
+        FL_(store)(h + i, FL_(select_eq)(weight, zero, zero, e.hessian * c));
+    }
+    double total = 0;
+    for (ptrdiff_t i = 0; i < count; i++) {
+        const double loss = fl_weight_at(&call->w, first + i) * (double)l[i];
+        total += loss;
+        l[i] = (real)loss;
+    }
+    const size_t bytes = (size_t)count * sizeof(real);
+    if (call->l)
+        memcpy((real *)call->l + first, l, bytes);
+    if (call->g)
+        memcpy((real *)call->g + first, g, bytes);
+    if (call->h)
+        memcpy((real *)call->h + first, h, bytes);
+    return total;
+}
+
+/* whole groups, up to FL_PERIOD of them, all of weight 1 and without a loss of their own */
+static FL_INLINE double FL_(plain_groups)(const fl_call *call, ptrdiff_t first, ptrdiff_t groups,
+                                          FL_(element_loss) *element_loss)
+{
+    const real *const z = (const real *)call->z, *const t = (const real *)call->t;
+    const vec c = FL_(splat)((real)call->scale);
+    vec linear[FL_(group_registers)], q[FL_(group_registers)];
+    for (int r = 0; r < FL_(group_registers); r++)
+        linear[r] = q[r] = FL_(splat)(0);
+    for (ptrdiff_t i = first; i < first + groups * GROUP; i += GROUP) {
+        FL_PREFETCH(z + i + FL_AHEAD);
+        FL_PREFETCH(t + i + FL_AHEAD);
+        for (int r = 0; r < FL_(group_registers); r++) {
+            const ptrdiff_t at = i + r * LANES;
+            const FL_(terms) e = element_loss(FL_(load)(z + at), FL_(load)(t + at), call->option);
+            q[r] = e.u + FL_(fma)(q[r], e.u, q[r]);
+            linear[r] += e.linear;
+            FL_(write_element)(call, at, &e, c);
+        }
+    }
+    double total = 0;
+    real lane[FL_(group)];
+    for (int r = 0; r < FL_(group_registers); r++)
+        FL_(store)(lane + r * LANES, linear[r] + FL_(log1p)(q[r]));
+    for (int i = 0; i < GROUP; i++)
+        total += (double)lane[i];
+    return total;
+}
+
+static FL_INLINE double FL_(each_element)(const fl_call *call, ptrdiff_t first, ptrdiff_t last,
+                                          FL_(element_loss) *element_loss)
+{
+    const unsigned mode = fl_flush_subnormals();
+    double total = 0;
+    if (!call->w.data && !call->l) {
+        while (last - first >= GROUP) {
+            const ptrdiff_t left = (last - first) / GROUP, groups = left < FL_(period) ? left : FL_(period);
+            total += FL_(plain_groups)(call, first, groups, element_loss);
+            first += groups * GROUP;
+        }
+    }
+    for (; first < last; first += GROUP)
+        total += FL_(weighted_group)(call, first, last - first < GROUP ? last - first : GROUP, element_loss);
+    fl_restore_subnormals(mode);
+    return total;
+}
+
+/* the driver of elementwise functions: g = f(z) */
+typedef vec FL_(element_function)(vec z);
+
+static FL_INLINE double FL_(map)(const fl_call *call, ptrdiff_t first, ptrdiff_t last, FL_(element_function) *function)
+{
+    const unsigned mode = fl_flush_subnormals();
+    const real *const z = (const real *)call->z;
+    real *const g = (real *)call->g;
+    ptrdiff_t i = first;
+    for (; i + LANES <= last; i += LANES)
+        FL_(store)(g + i, function(FL_(load)(z + i)));
+    if (i < last)
+        FL_(store_part)(g + i, last - i, function(FL_(load_part)(z + i, last - i, 0)));
+    fl_restore_subnormals(mode);
+    return 0;
+}
+
+/* the first target outside [low, high]; written so that NaN is outside, and in blocks without a branch inside */
+static ptrdiff_t FL_(first_outside)(const fl_call *call, ptrdiff_t first, ptrdiff_t last)
+{
+    const real *const t = (const real *)call->t;
+    const real low = (real)call->low, high = (real)call->high;
+    const vec one = FL_(splat)(1), zero = FL_(splat)(0);
+    for (ptrdiff_t i = first; i < last; i += FL_BLOCK) {
+        const ptrdiff_t n = last - i < FL_BLOCK ? last - i : FL_BLOCK;
+        vec inside = zero;
+        ptrdiff_t j = 0;
+        for (; j + LANES <= n; j += LANES) {
+            const vec x = FL_(load)(t + i + j);
+            /* out of range, either difference is below 0; NaN fails both comparisons */
+            const vec gap = FL_(max)(FL_(splat)(low) - x, x - FL_(splat)(high));
+            inside += FL_(select_gt)(gap, zero, zero, FL_(select_eq)(x, x, one, zero));
+        }
+        real lane[FL_(lanes)];
+        FL_(store)(lane, inside);
+        double count = 0;
+        for (int k = 0; k < LANES; k++)
+            count += (double)lane[k];
+        if (count == (double)j && j == n)
+            continue;
+        for (ptrdiff_t k = 0; k < n; k++)
+            if (!(t[i + k] >= low && t[i + k] <= high))
+                return i + k;
+    }
+    return -1;
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * A row seen through its exponentials: what softmax, log-sum-exp and softmax cross-entropy share.
+ *
+ * e_j = exp(z_j - offset), where the offset is shift * ln 2 (an integer number of powers of two, so mantissas do not
+ * depend on it) and, for scores too large to be reduced as they are, the maximum of the scores itself. It is chosen
+ * by the first block and raised when a later block needs it. One class k, the target or the largest, is picked out:
+ * its exponential is not in the sum, so that the sum of the others is exact however small it is beside it.
+ */
+typedef struct {
+    double others; /* sum of e_j, j != k */
+    double picked; /* e_k */
+    double offset;
+    real base, shift, ceiling; /* offset = base + shift ln 2; scores up to the ceiling need no new one */
+} FL_(row);
+
+/* 60 powers of two of room: sums of 2^60 * classes still are far from overflow */
+static inline FL_(row) FL_(row_from)(real m)
+{
+    FL_(row) row = {0, 0, 0, 0, 0, -(real)INFINITY};
+    const double ln2 = 0.69314718055994530942;
+    if (m >= -FL_FAR && m <= FL_FAR) {
+        row.shift = (real)(ptrdiff_t)((double)m / ln2 + (m < 0 ? -0.5 : 0.5));
+        row.offset = row.shift * ln2;
+    } else if (m > -(real)INFINITY) {
+        row.base = m;
+        row.offset = m;
+    } else {
+        return row; /* nothing to count from yet */
+    }
+    row.ceiling = (real)(row.offset + 60 * ln2);
+    return row;
+}
+
+/* e <- exp(z - offset), padded; e may be z where n is a whole number of registers and of paddings */
+static inline void FL_(block_exp)(const real *z, ptrdiff_t n, const FL_(row) *row, real *e, int ahead)
+{
+    real near[FL_BLOCK];
+    if (row->base != 0) { /* also +inf, for which inf - inf counts as 0, and NaN */
+        const vec base = FL_(splat)(row->base);
+        for (ptrdiff_t j = 0; j < n; j += LANES) {
+            const vec x = n - j >= LANES ? FL_(load)(z + j) : FL_(load_part)(z + j, n - j, 0);
+            FL_(store)(near + j, FL_(select_eq)(x, base, FL_(splat)(0), x - base));
+        }
+        z = near;
+        ahead = 0;
+    }
+    ptrdiff_t j = 0;
+    for (; j + 4 * LANES <= n; j += 4 * LANES) {
+        vec x[4];
+        for (int r = 0; r < 4; r++)
+            x[r] = FL_(load)(z + j + r * LANES);
+        if (ahead) {
+            for (ptrdiff_t b = 0; b < (ptrdiff_t)(4 * LANES * sizeof(real)); b += 64)
+                FL_PREFETCH((const char *)(z + j + FL_AHEAD) + b);
+        }
+        for (int r = 0; r < 4; r++)
+            FL_(store)(e + j + r * LANES, FL_(exp_shifted)(x[r], row->shift));
+    }
+    for (; j + LANES <= n; j += LANES)
+        FL_(store)(e + j, FL_(exp_shifted)(FL_(load)(z + j), row->shift));
+    if (j < n) {
+        FL_(store)(e + j, FL_(exp_shifted)(FL_(load_part)(z + j, n - j, -(real)INFINITY), row->shift));
+        j += LANES;
+    }
+    FL_(pad)(e, j);
+}
+
+/* Reads a row. Its exponentials are left in `kept` (whole blocks) and in `scratch` (the last, unfinished one); without
+ * `kept` they are not left. `kept` may be z. *pick is the class to pick out; if it is negative, the first of the
+ * largest is picked and its index left there. */
+static inline FL_(row) FL_(read_row)(const real *z, ptrdiff_t classes, ptrdiff_t *pick, real *kept, real *scratch)
+{
+    FL_(row) row = FL_(row_from)(-(real)INFINITY);
+    const int follow = *pick < 0;
+    real largest = -(real)INFINITY;
+    if (follow)
+        *pick = 0;
+    for (ptrdiff_t j = 0; j < classes; j += FL_BLOCK) {
+        const ptrdiff_t n = classes - j < FL_BLOCK ? classes - j : FL_BLOCK;
+        const real m = FL_(block_max)(z + j, n);
+        ptrdiff_t k = *pick - j;
+        if (!(m <= row.ceiling)) {
+            const FL_(row) higher = FL_(row_from)(m);
+            /* A power of two unless a base is involved. Before there is a sum there is nothing to lower. */
+            const double lower = row.others + row.picked > 0 ? fl_exp(row.offset - higher.offset) : 0;
+            if (kept)
+                FL_(block_scale)(kept, j, (real)lower, kept);
+            row.base = higher.base;
+            row.shift = higher.shift;
+            row.offset = higher.offset;
+            row.ceiling = higher.ceiling;
+            row.others *= lower;
+            row.picked *= lower;
+        }
+        if (follow) {
+            k = -1;
+            if (m > largest) {
+                largest = m;
+                k = FL_(block_find)(z + j, n, m);
+                *pick = j + k;
+                row.others += row.picked;
+            }
+        }
+        real *const e = kept && n == FL_BLOCK ? kept + j : scratch;
+        FL_(block_exp)(z + j, n, &row, e, 1);
+        if (k >= 0 && k < n) {
+            row.picked = (double)e[k];
+            e[k] = 0;
+        }
+        row.others += FL_(block_sum)(e, FL_(padded)(n));
+    }
+    return row;
+}
+
+/* The log of the sum of the exponentials, less the picked score: for the target, the loss. NaN if there is nothing to
+ * normalise. Exact also where the picked class has all but a tiny part of the sum, or next to nothing of it. */
+static inline fl_log_form FL_(log_of_sum_less)(const FL_(row) *row, real picked_score)
+{
+    if (!(row->others + row->picked > 0))
+        return (fl_log_form){NAN, 0};
+    if (row->picked > 0)
+        return (fl_log_form){row->others / row->picked, 0};
+    return (fl_log_form){row->others - 1, row->offset - (double)picked_score};
+}
+
+/* g_j = factor * e_j for the whole row, from where read_row left the exponentials */
+static inline void FL_(write_row)(const real *kept, const real *scratch, ptrdiff_t classes, real factor, real *g)
+{
+    const ptrdiff_t whole = kept ? classes / FL_BLOCK * FL_BLOCK : 0;
+    if (whole)
+        FL_(block_scale)(kept, whole, factor, g);
+    FL_(block_scale)(scratch, classes - whole, factor, g + whole);
+}
+
+/* h_j = g_j (1 - p_j) where g_j = c p_j but for the target, whose g is 0 and whose p is `picked`. At most one class has more than
+ * half of the probability; for it, 1 - p is the sum of all the others. */
+static inline void FL_(row_curvature)(const real *g, ptrdiff_t classes, real c, real picked, real *h)
+{
+    const vec one = FL_(splat)(1), inverse = FL_(splat)(1 / c);
+    vec largest = FL_(splat)(0);
+    ptrdiff_t j = 0;
+    for (; j < classes; j += LANES) {
+        const ptrdiff_t n = classes - j;
+        const vec x = n >= LANES ? FL_(load)(g + j) : FL_(load_part)(g + j, n, 0);
+        const vec p = x * inverse;
+        largest = FL_(max)(largest, p);
+        if (n >= LANES)
+            FL_(store)(h + j, x * (one - p));
+        else
+            FL_(store_part)(h + j, n, x * (one - p));
+    }
+    const real p = FL_(largest_lane)(largest);
+    if (p > (real)0.5) {
+        ptrdiff_t k = 0;
+        for (j = 0; j < classes; j++)
+            k = g[j] * (1 / c) == p ? j : k;
+        double rest = (double)picked;
+        for (j = 0; j < classes; j++)
+            rest += j == k ? 0 : (double)(g[j] / c);
+        h[k] = (real)((double)g[k] * rest);
+    }
+}

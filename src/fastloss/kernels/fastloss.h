@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * What the boundary (_core.pyx) knows of the kernels, and all it knows.
+ *
+ * Legend: z scores, y class indices, t targets of the shape of the scores, w sample weights, l losses,
+ * g gradient, h diagonal of the Hessian. A row is what one class index belongs to; an elementwise loss has rows of
+ * one element.
+ */
+#ifndef FASTLOSS_H
+#define FASTLOSS_H
+
+#include <stddef.h>
+
+#define FL_OPTIONS 8
+
+/* Element types of one-dimensional inputs, which are read where they lie. */
+enum { FL_I8, FL_U8, FL_I16, FL_U16, FL_I32, FL_U32, FL_I64, FL_U64, FL_F32, FL_F64 };
+
+/* One value per sample: sample i is at data + (i / repeat) * stride, in bytes. */
+typedef struct {
+    const char *data;
+    ptrdiff_t stride, repeat;
+    int kind;
+} fl_samples;
+
+/* One evaluation. Pointers that are not needed are NULL; strides count elements. Everything is valid by contract:
+ * aligned, in bounds, class indices in [0, classes). g may be z itself; nothing else overlaps. h comes with g. */
+typedef struct {
+    const void *z;
+    const void *t;         /* elementwise: type of the scores */
+    fl_samples y, w;       /* y: rowwise; w.data NULL means weight 1 */
+    void *l;               /* one per row, type of the scores */
+    void *g, *h;
+    ptrdiff_t z_stride, g_stride, h_stride;
+    ptrdiff_t classes;     /* length of a row, 1 for elementwise */
+    double scale;          /* g and h are those of scale * sum of w*l */
+    double low, high;      /* elementwise: where targets may lie */
+    double option[FL_OPTIONS];
+} fl_call;
+
+/* Evaluates rows [first, last) and returns the sum of w*l over them. No allocation, no errno, no state: any thread,
+ * any time. What a row yields depends on that row alone. */
+typedef double (*fl_kernel)(const fl_call *call, ptrdiff_t first, ptrdiff_t last);
+
+/* The index of the first target of [first, last) outside [low, high] or NaN; -1 if there is none. */
+typedef ptrdiff_t (*fl_check)(const fl_call *call, ptrdiff_t first, ptrdiff_t last);
+
+enum { FL_ROWWISE, FL_ELEMENTWISE, FL_ROW_FUNCTION, FL_ELEMENT_FUNCTION };
+
+#define KERNEL(family, name) FL_INDEX_##name,
+enum {
+#include "losses.def"
+    FL_KERNELS
+};
+
+/* All kernels of one instruction set: [0] float32, [1] float64. */
+typedef struct {
+    const char *name;
+    fl_kernel kernel[2][FL_KERNELS];
+    fl_check outside[2];
+} fl_table;
+
+/* dispatch.c */
+extern const char *const fl_kernel_names[FL_KERNELS];
+extern const int fl_kernel_families[FL_KERNELS];
+const fl_table *fl_select(const char *name); /* NULL asks for the best; NULL if `name` cannot run here */
+const char *fl_isa_name(int index, int *runnable); /* built instruction sets, best first; NULL past the last */
+
+/* samples.c */
+ptrdiff_t fl_first_bad_label(const fl_samples *y, ptrdiff_t count, ptrdiff_t classes); /* -1: all in [0, classes) */
+double fl_sum_weights(const fl_samples *w, ptrdiff_t count);
+long long fl_label_at(const fl_samples *y, ptrdiff_t i);
+
+/* work.c: cuts `rows` into pieces by shape alone, runs them on at most `threads` threads and adds up in order, so the
+ * result has the same bits for any number of threads. `outside` may be NULL. On a target out of range *bad is its
+ * index, else -1. */
+double fl_run(const fl_call *call, fl_kernel kernel, fl_check outside, ptrdiff_t rows, int threads, ptrdiff_t *bad);
+
+/* threads.c: task(context, i) for every i in [0, count), on at most `threads` threads, this one included. Nested and
+ * concurrent callers run serially. */
+void fl_parallel(int threads, ptrdiff_t count, void (*task)(void *context, ptrdiff_t i), void *context);
+
+#endif

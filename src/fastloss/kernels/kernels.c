@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Compiled once per instruction set, with FL_ISA its name and FL_VECTOR_BYTES the width of its registers (0: no
+ * vectors). Everything but the table is static: what is compiled for one machine must not be linked into the code for
+ * another. */
+#include "fastloss.h"
+#include "samples.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__x86_64__) || defined(_M_X64)
+#include <immintrin.h>
+#elif defined(__aarch64__) && FL_VECTOR_BYTES
+#include <arm_neon.h>
+#endif
+
+#if defined(__GNUC__) || defined(__clang__)
+#define FL_INLINE inline __attribute__((always_inline))
+#define FL_PREFETCH(p) __builtin_prefetch(p)
+#else
+#define FL_INLINE inline
+#define FL_PREFETCH(p) ((void)0)
+#endif
+
+/* Operations on subnormal numbers cost a hundred cycles on many machines. While a kernel runs, results below the
+ * smallest normal number are 0; the mode of the calling thread is put back at the end. */
+static inline unsigned fl_flush_subnormals(void)
+{
+#if defined(__x86_64__) || defined(_M_X64)
+    const unsigned mode = _mm_getcsr();
+    _mm_setcsr(mode | 0x8000u);
+    return mode;
+#elif defined(__aarch64__) && FL_VECTOR_BYTES
+    uint64_t mode;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
+    __asm__ volatile("msr fpcr, %0" : : "r"(mode | (1u << 24)));
+    return (unsigned)mode;
+#else
+    return 0;
+#endif
+}
+
+static inline void fl_restore_subnormals(unsigned mode)
+{
+#if defined(__x86_64__) || defined(_M_X64)
+    _mm_setcsr(mode);
+#elif defined(__aarch64__) && FL_VECTOR_BYTES
+    __asm__ volatile("msr fpcr, %0" : : "r"((uint64_t)mode));
+#else
+    (void)mode;
+#endif
+}
+
+#define FL_BITS 64
+#define FL_LARGEST DBL_MAX
+#define real double
+#define FL_(name) name##_f64
+#include "element_type.inc.h"
+#undef FL_BITS
+#undef FL_LARGEST
+#undef real
+#undef FL_
+
+#define FL_BITS 32
+#define FL_LARGEST FLT_MAX
+#define real float
+#define FL_(name) name##_f32
+#include "element_type.inc.h"
+#undef FL_BITS
+#undef FL_LARGEST
+#undef real
+#undef FL_
+
+#define FL_PASTE(a, b) a##b
+#define FL_TABLE(isa) FL_PASTE(fl_table_, isa)
+#define FL_STRING_OF(x) #x
+#define FL_STRING(x) FL_STRING_OF(x)
+
+extern const fl_table FL_TABLE(FL_ISA);
+const fl_table FL_TABLE(FL_ISA) = {
+    .name = FL_STRING(FL_ISA),
+    .kernel = {{
+#define KERNEL(family, name) name##_f32,
+#include "losses.def"
+               },
+               {
+#define KERNEL(family, name) name##_f64,
+#include "losses.def"
+               }},
+    .outside = {first_outside_f32, first_outside_f64},
+};

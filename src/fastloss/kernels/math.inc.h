@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Elementary functions on vectors, once per element type. Bounds hold with fused multiply-add and are asserted by
+ * tests/test_math.py; the baseline instruction set, which has none, is allowed one ULP more. Polynomials come from
+ * tools/fit_polynomials.py. ln 2 is split as in Cody and Waite (1980): the first part has so few bits that n times it
+ * is exact.
+ */
+#if FL_BITS == 32
+#define FL_LN2_HIGH 0.693359375f /* 9 bits: exact for |n| < 2^15 */
+#define FL_LN2_LOW -2.12194440e-4f
+#define FL_LOG2_E 1.44269504f
+#define FL_ROUNDER 12582912.0f /* 1.5 * 2^23: adding it leaves the nearest integer in the low bits */
+#define FL_MANTISSA 23
+#define FL_BIAS 127
+#define FL_SQRT_HALF_BITS 0x3f3504f3
+#else
+#define FL_LN2_HIGH 6.93147180369123816490e-01 /* 32 bits: exact for |n| < 2^20 */
+#define FL_LN2_LOW 1.90821492927058770002e-10
+#define FL_LOG2_E 1.44269504088896340736
+#define FL_ROUNDER 6755399441055744.0 /* 1.5 * 2^52 */
+#define FL_MANTISSA 52
+#define FL_BIAS 1023
+#define FL_SQRT_HALF_BITS 0x3fe6a09e667f3bcd
+#endif
+
+/* Scores up to this size are reduced as they are; larger ones are first taken relative to the row's maximum. */
+#define FL_FAR 2048
+
+/* exp(x) * 2^-shift for shift an integer, |x| <= FL_FAR. The mantissa does not depend on the shift.
+ * At most 1.0 ULP. Results below 2^-126 (2^-1022) are exactly 0, so exp(-inf) is 0; NaN stays NaN. The result must
+ * not overflow: x <= (shift + FL_BIAS) * ln 2. Lanes with x far below come out of the reduction as garbage, which the
+ * select at the end replaces. */
+static inline vec FL_(exp_shifted)(vec x, real shift)
+{
+    const vec rounder = FL_(splat)(FL_ROUNDER + FL_BIAS - shift);
+    const vec lowest = FL_(splat)((shift - ((real)FL_BIAS - (real)0.5)) * (real)0.69314718055994530942);
+    const vec t = FL_(fma)(x, FL_(splat)(FL_LOG2_E), rounder);
+    const vec n = t - rounder;
+    vec r = FL_(fnma)(n, FL_(splat)(FL_LN2_HIGH), x);
+    r = FL_(fnma)(n, FL_(splat)(FL_LN2_LOW), r);
+#if FL_BITS == 32
+    vec p = FL_(splat)(0.001381459865f);
+    p = FL_(fma)(p, r, FL_(splat)(0.00836871688f));
+    p = FL_(fma)(p, r, FL_(splat)(0.04166838805f));
+    p = FL_(fma)(p, r, FL_(splat)(0.1666652063f));
+    p = FL_(fma)(p, r, FL_(splat)(0.4999999345f));
+#else
+    vec p = FL_(splat)(2.50000616028356667e-8);
+    p = FL_(fma)(p, r, FL_(splat)(2.7630248379211444e-7));
+    p = FL_(fma)(p, r, FL_(splat)(2.75575863738401637e-6));
+    p = FL_(fma)(p, r, FL_(splat)(0.0000248014930989065507));
+    p = FL_(fma)(p, r, FL_(splat)(0.000198412695065786877));
+    p = FL_(fma)(p, r, FL_(splat)(0.00138888889436301129));
+    p = FL_(fma)(p, r, FL_(splat)(0.00833333333349446166));
+    p = FL_(fma)(p, r, FL_(splat)(0.0416666666665301586));
+    p = FL_(fma)(p, r, FL_(splat)(0.166666666666664125));
+    p = FL_(fma)(p, r, FL_(splat)(0.500000000000001063));
+#endif
+    p = FL_(fma)(FL_(fma)(p, r, FL_(splat)(1)), r, FL_(splat)(1));
+    /* t carries n - shift + bias in its low bits: moved up, they are the power of two itself */
+    const vec e = p * FL_(from_bits)(FL_(bits)(t) << FL_MANTISSA);
+    return FL_(select_gt)(lowest, x, FL_(splat)(0), e);
+}
+
+/* log(w) + c / w for w >= 2^-2, where c is what was lost in rounding w; at most 1.5 ULP of the result for w >= 1.
+ * log(+inf) is +inf; NaN in c is kept, NaN in w alone is not. */
+static inline vec FL_(log_corrected)(vec w, vec c)
+{
+    const FL_(natural) origin = FL_SQRT_HALF_BITS - ((FL_(natural))4 << FL_MANTISSA); /* so that k + 4 >= 0 */
+    const uvec k4 = (FL_(bits)(w) - origin) >> FL_MANTISSA;
+    const vec m = FL_(from_bits)(FL_(bits)(w) - ((k4 - 4) << FL_MANTISSA));
+    /* an integer below 2^MANTISSA written into the mantissa of 2^MANTISSA, which then is taken off again */
+    const real two_mantissa = (real)((FL_(natural))1 << FL_MANTISSA);
+    const vec k = FL_(from_bits)(k4 | FL_(bits)(FL_(splat)(two_mantissa))) - FL_(splat)(two_mantissa + 4);
+    const vec f = m - FL_(splat)(1);
+    const vec s = f / (f + FL_(splat)(2)), x = s * s, half_square = f * f * FL_(splat)((real)0.5);
+#if FL_BITS == 32
+    vec p = FL_(splat)(0.2987172776f);
+    p = FL_(fma)(p, x, FL_(splat)(0.3997754158f));
+    p = FL_(fma)(p, x, FL_(splat)(0.6666677638f));
+#else
+    vec p = FL_(splat)(0.147959497005828583);
+    p = FL_(fma)(p, x, FL_(splat)(0.153140505521127136));
+    p = FL_(fma)(p, x, FL_(splat)(0.181835643261196752));
+    p = FL_(fma)(p, x, FL_(splat)(0.222221985731845248));
+    p = FL_(fma)(p, x, FL_(splat)(0.285714287423876227));
+    p = FL_(fma)(p, x, FL_(splat)(0.399999999994146784));
+    p = FL_(fma)(p, x, FL_(splat)(0.666666666666673441));
+#endif
+    /* log(1 + f) = f - f^2/2 + s (f^2/2 + s^2 p(s^2)), as in fdlibm's e_log.c: the small terms are summed first */
+    vec small = FL_(fma)(s, FL_(fma)(p, x, half_square), FL_(fma)(k, FL_(splat)(FL_LN2_LOW), c / w));
+    vec y = FL_(fma)(k, FL_(splat)(FL_LN2_HIGH), f - (half_square - small));
+    return FL_(select_gt)(w, FL_(splat)(FL_LARGEST), w, y);
+}
+
+/* log(1 + u) for u >= -0.5, at most 2 ULP, relative also where u is tiny; +inf and NaN stay */
+static inline vec FL_(log1p)(vec u)
+{
+    const vec one = FL_(splat)(1), w = u + one;
+    /* what the sum lost, exact whichever of the two is larger (Knuth's TwoSum) */
+    const vec back = w - u;
+    const vec lost = (u - (w - back)) + (one - back);
+    return FL_(log_corrected)(w, lost);
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * With d_j = margin + z_j - z_y for every class j but the target y, and u_j = max(0, d_j):
+ *
+ *   Weston-Watkins   sum_j u_j^power         dl/dz_j = power u_j^(power-1) [d_j > 0]      dl/dz_y = -(sum of these)
+ *   Crammer-Singer   (max_j u_j)^power       the same, at the first j with the largest d_j alone
+ *
+ * The second derivatives are 2 [d_j > 0] at power 2, at the target their sum; 0 at power 1. At a kink (d_j = 0) a class
+ * is not active. option = {1 for Crammer-Singer, margin, power}.
+ */
+
+/* margin - z_y in two parts. z_j + high is exact where it nearly vanishes, so the sign of (z_j + high) + low is that of
+ * the exact d_j. */
+typedef struct {
+    real high, low;
+} FL_(threshold);
+
+static inline FL_(threshold) FL_(threshold_from)(double margin, real target)
+{
+    FL_(threshold) a;
+    const double high = margin - (double)target, back = high - margin;
+    const double lost = (margin - (high - back)) - ((double)target + back); /* Knuth's TwoSum of margin and -target */
+    a.high = (real)high;
+    a.low = (real)((high - (double)a.high) + lost);
+    if (!(a.low > -(real)INFINITY && a.low < (real)INFINITY))
+        a.low = 0;
+    return a;
+}
+
+/* u_j into scratch for n <= FL_BLOCK classes, padded; NaN is kept */
+static inline void FL_(violations)(const real *z, ptrdiff_t n, FL_(threshold) a, real *u)
+{
+    const vec high = FL_(splat)(a.high), low = FL_(splat)(a.low), zero = FL_(splat)(0);
+    ptrdiff_t j = 0;
+    for (; j < n; j += LANES) {
+        const vec x = n - j >= LANES ? FL_(load)(z + j) : FL_(load_part)(z + j, n - j, -(real)INFINITY);
+        const vec d = (x + high) + low;
+        FL_(store)(u + j, FL_(select_gt)(zero, d, zero, d));
+    }
+    for (ptrdiff_t i = n; i < j; i++) /* -inf + inf in the lanes past the end, if the target is at -inf */
+        u[i] = 0;
+    FL_(pad)(u, j);
+}
+
+/* how many u_j are above 0 and the sum of u_j^2, over a padded block */
+static inline double FL_(count_active)(const real *u, ptrdiff_t padded)
+{
+    vec partial[FL_(sum_registers)];
+    for (int r = 0; r < FL_(sum_registers); r++)
+        partial[r] = FL_(splat)(0);
+    for (ptrdiff_t j = 0; j < padded; j += SUM_LANES)
+        for (int r = 0; r < FL_(sum_registers); r++)
+            partial[r] += FL_(select_gt)(FL_(load)(u + j + r * LANES), FL_(splat)(0), FL_(splat)(1), FL_(splat)(0));
+    return FL_(add_lanes)(partial);
+}
+
+static inline double FL_(sum_squares)(const real *u, ptrdiff_t padded)
+{
+    vec partial[FL_(sum_registers)];
+    for (int r = 0; r < FL_(sum_registers); r++)
+        partial[r] = FL_(splat)(0);
+    for (ptrdiff_t j = 0; j < padded; j += SUM_LANES)
+        for (int r = 0; r < FL_(sum_registers); r++) {
+            const vec x = FL_(load)(u + j + r * LANES);
+            partial[r] = FL_(fma)(x, x, partial[r]);
+        }
+    return FL_(add_lanes)(partial);
+}
+
+/* value where u_j > 0, else 0 */
+static inline void FL_(write_active)(const real *u, ptrdiff_t n, real value, real *g)
+{
+    for (ptrdiff_t j = 0; j < n; j += LANES) {
+        const vec x = FL_(load)(u + j); /* u is padded */
+        const vec v = FL_(select_gt)(x, FL_(splat)(0), FL_(splat)(value), FL_(splat)(0));
+        if (n - j >= LANES)
+            FL_(store)(g + j, v);
+        else
+            FL_(store_part)(g + j, n - j, v);
+    }
+}
+
+static inline double FL_(weston_watkins)(const fl_call *call, const real *z, ptrdiff_t y, real c, real *g, real *h)
+{
+    real u[FL_BLOCK];
+    const FL_(threshold) a = FL_(threshold_from)(call->option[1], z[y]);
+    const int squared = call->option[2] == 2;
+    double loss = 0, sum = 0, active = 0;
+    for (ptrdiff_t j = 0; j < call->classes; j += FL_BLOCK) {
+        const ptrdiff_t n = call->classes - j < FL_BLOCK ? call->classes - j : FL_BLOCK, padded = FL_(padded)(n);
+        FL_(violations)(z + j, n, a, u);
+        if (y >= j && y < j + n)
+            u[y - j] = 0;
+        const double block = FL_(block_sum)(u, padded);
+        loss += squared ? FL_(sum_squares)(u, padded) : block;
+        sum += block;
+        if (!g)
+            continue;
+        if (h || !squared)
+            active += FL_(count_active)(u, padded);
+        if (squared)
+            FL_(block_scale)(u, n, 2 * c, g + j);
+        else
+            FL_(write_active)(u, n, c, g + j);
+        if (h)
+            FL_(write_active)(u, n, squared ? 2 * c : 0, h + j);
+    }
+    if (g)
+        g[y] = (real)(0 - (double)c * (squared ? 2 * sum : active));
+    if (h)
+        h[y] = (real)(squared ? 2 * (double)c * active : 0);
+    return loss;
+}
+
+static inline double FL_(crammer_singer)(const fl_call *call, const real *z, ptrdiff_t y, real c, real *g, real *h)
+{
+    real u[FL_BLOCK];
+    const FL_(threshold) a = FL_(threshold_from)(call->option[1], z[y]);
+    const int squared = call->option[2] == 2;
+    real worst = 0;
+    ptrdiff_t k = y;
+    int unordered = 0;
+    for (ptrdiff_t j = 0; j < call->classes; j += FL_BLOCK) {
+        const ptrdiff_t n = call->classes - j < FL_BLOCK ? call->classes - j : FL_BLOCK, padded = FL_(padded)(n);
+        FL_(violations)(z + j, n, a, u);
+        if (y >= j && y < j + n)
+            u[y - j] = 0;
+        unordered |= isnan(FL_(block_sum)(u, padded)); /* all u are >= 0: no inf - inf here */
+        const real m = FL_(block_max)(u, n);
+        if (m > worst) {
+            worst = m;
+            k = j + FL_(block_find)(u, n, m);
+        }
+    }
+    if (g) {
+        const real slope = squared ? 2 * c * worst : c;
+        FL_(block_fill)(g, call->classes, 0);
+        if (k != y) {
+            g[k] = slope;
+            g[y] = -slope;
+        }
+    }
+    if (h) {
+        FL_(block_fill)(h, call->classes, 0);
+        if (k != y && squared)
+            h[k] = h[y] = 2 * c;
+    }
+    if (unordered)
+        return NAN;
+    return squared ? (double)worst * (double)worst : (double)worst;
+}
+
+static inline fl_log_form FL_(multiclass_hinge_row)(const fl_call *call, const real *z, ptrdiff_t y, real c, real *g,
+                                                    real *h)
+{
+    const double loss =
+        call->option[0] == 1 ? FL_(crammer_singer)(call, z, y, c, g, h) : FL_(weston_watkins)(call, z, y, c, g, h);
+    if (isnan(loss) && g)
+        FL_(block_fill)(g, call->classes, (real)NAN);
+    return (fl_log_form){0, loss};
+}

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The only place that knows how wide a register is. Included once per element type with FL_BITS, real and FL_(name)
+ * defined. A `vec` holds LANES numbers of type real, a `uvec` as many unsigned integers of the same width. Arithmetic on both
+ * is written with operators; what operators cannot say is here. Without GNU vectors a vec is one number and all of
+ * this is plain C.
+ */
+#define vec FL_(vec)
+#define uvec FL_(uvec)
+#define LANES FL_(lanes)
+
+#if FL_BITS == 32
+typedef int32_t FL_(integer);
+typedef uint32_t FL_(natural);
+#else
+typedef int64_t FL_(integer);
+typedef uint64_t FL_(natural);
+#endif
+
+#if FL_VECTOR_BYTES
+enum { FL_(lanes) = FL_VECTOR_BYTES / sizeof(real) };
+typedef real vec __attribute__((vector_size(FL_VECTOR_BYTES)));
+typedef FL_(natural) uvec __attribute__((vector_size(FL_VECTOR_BYTES)));
+typedef real FL_(unaligned) __attribute__((vector_size(FL_VECTOR_BYTES), aligned(sizeof(real)), may_alias));
+#else
+enum { FL_(lanes) = 1 };
+typedef real vec;
+typedef FL_(natural) uvec;
+#endif
+
+/* X86(op) is the intrinsic of that name for this width and element type. */
+#undef X86
+#undef X86_COMPARE
+#if FL_VECTOR_BYTES == 64 && FL_BITS == 32
+#define X86(op) _mm512_##op##_ps
+#define X86_COMPARE _mm512_cmp_ps_mask
+#elif FL_VECTOR_BYTES == 64
+#define X86(op) _mm512_##op##_pd
+#define X86_COMPARE _mm512_cmp_pd_mask
+#elif FL_VECTOR_BYTES == 32 && FL_BITS == 32
+#define X86(op) _mm256_##op##_ps
+#elif FL_VECTOR_BYTES == 32
+#define X86(op) _mm256_##op##_pd
+#elif defined(__SSE4_1__) && FL_BITS == 32
+#define X86(op) _mm_##op##_ps
+#elif defined(__SSE4_1__)
+#define X86(op) _mm_##op##_pd
+#endif
+
+static inline vec FL_(load)(const real *p)
+{
+#if FL_VECTOR_BYTES
+    return *(const FL_(unaligned) *)p;
+#else
+    return *p;
+#endif
+}
+
+static inline void FL_(store)(real *p, vec v)
+{
+#if FL_VECTOR_BYTES
+    *(FL_(unaligned) *)p = v;
+#else
+    *p = v;
+#endif
+}
+
+static inline vec FL_(splat)(real x)
+{
+#if FL_VECTOR_BYTES
+    return x - (vec){0};
+#else
+    return x;
+#endif
+}
+
+/* n < LANES numbers from p, `fill` in the other lanes; nothing past p + n is touched */
+static inline vec FL_(load_part)(const real *p, ptrdiff_t n, real fill)
+{
+#if FL_VECTOR_BYTES == 64
+    return (vec)X86(mask_loadu)(FL_(splat)(fill), (1u << n) - 1u, p);
+#else
+    real lane[FL_(lanes)];
+    for (int i = 0; i < LANES; i++)
+        lane[i] = i < n ? p[i] : fill;
+    return FL_(load)(lane);
+#endif
+}
+
+static inline void FL_(store_part)(real *p, ptrdiff_t n, vec v)
+{
+#if FL_VECTOR_BYTES == 64
+    X86(mask_storeu)(p, (1u << n) - 1u, v);
+#else
+    real lane[FL_(lanes)];
+    FL_(store)(lane, v);
+    for (ptrdiff_t i = 0; i < n; i++)
+        p[i] = lane[i];
+#endif
+}
+
+/* the bits of a real as an integer and back; lane by lane */
+static inline uvec FL_(bits)(vec v)
+{
+#if FL_VECTOR_BYTES
+    return (uvec)v;
+#else
+    uvec i;
+    memcpy(&i, &v, sizeof i);
+    return i;
+#endif
+}
+
+static inline vec FL_(from_bits)(uvec i)
+{
+#if FL_VECTOR_BYTES
+    return (vec)i;
+#else
+    vec v;
+    memcpy(&v, &i, sizeof v);
+    return v;
+#endif
+}
+
+/* a * b + c and c - a * b, rounded once where the machine can */
+static inline vec FL_(fma)(vec a, vec b, vec c)
+{
+#if FL_VECTOR_BYTES >= 32
+    return (vec)X86(fmadd)(a, b, c);
+#elif defined(__aarch64__) && FL_VECTOR_BYTES && FL_BITS == 32
+    return (vec)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#elif defined(__aarch64__) && FL_VECTOR_BYTES
+    return (vec)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+#else
+    return a * b + c;
+#endif
+}
+
+static inline vec FL_(fnma)(vec a, vec b, vec c)
+{
+    return FL_(fma)(-a, b, c);
+}
+
+/* x where a > b, else y; also y where a or b is NaN */
+static inline vec FL_(select_gt)(vec a, vec b, vec x, vec y)
+{
+#if FL_VECTOR_BYTES == 64
+    return (vec)X86(mask_blend)(X86_COMPARE(a, b, _CMP_GT_OQ), y, x);
+#elif FL_VECTOR_BYTES == 32
+    return (vec)X86(blendv)(y, x, X86(cmp)(a, b, _CMP_GT_OQ));
+#elif defined(X86)
+    return (vec)X86(blendv)(y, x, X86(cmpgt)(a, b));
+#elif FL_VECTOR_BYTES
+    const uvec mask = (uvec)(a > b);
+    return (vec)(((uvec)x & mask) | ((uvec)y & ~mask));
+#else
+    return a > b ? x : y;
+#endif
+}
+
+/* x where a == b, else y; also y where a or b is NaN */
+static inline vec FL_(select_eq)(vec a, vec b, vec x, vec y)
+{
+#if FL_VECTOR_BYTES == 64
+    return (vec)X86(mask_blend)(X86_COMPARE(a, b, _CMP_EQ_OQ), y, x);
+#elif FL_VECTOR_BYTES == 32
+    return (vec)X86(blendv)(y, x, X86(cmp)(a, b, _CMP_EQ_OQ));
+#elif defined(X86)
+    return (vec)X86(blendv)(y, x, X86(cmpeq)(a, b));
+#elif FL_VECTOR_BYTES
+    const uvec mask = (uvec)(a == b);
+    return (vec)(((uvec)x & mask) | ((uvec)y & ~mask));
+#else
+    return a == b ? x : y;
+#endif
+}
+
+/* the larger; b where either is NaN */
+static inline vec FL_(max)(vec a, vec b)
+{
+#ifdef X86
+    return (vec)X86(max)(a, b);
+#else
+    return FL_(select_gt)(a, b, a, b);
+#endif
+}
+
+static inline vec FL_(abs)(vec v)
+{
+    return FL_(from_bits)(FL_(bits)(v) & ~FL_(bits)(FL_(splat)((real)-0.0)));
+}
+
+static inline real FL_(largest_lane)(vec v)
+{
+    real lane[FL_(lanes)];
+    FL_(store)(lane, v);
+    real m = lane[0];
+    for (int i = 1; i < LANES; i++)
+        m = m > lane[i] ? m : lane[i];
+    return m;
+}
+
+/* Sums run in SUM_LANES partial sums whatever the register, so that every instruction set adds in one order; blocks
+ * that are to be summed are padded with zeros to a multiple of it. */
+#define SUM_LANES FL_(sum_lanes)
+enum { FL_(sum_lanes) = 256 / sizeof(real), FL_(sum_registers) = FL_(sum_lanes) / FL_(lanes) };
+
+/* the sum of the partial sums, halving: lane i and lane i + half, in double from 64 bytes on */
+static inline double FL_(add_lanes)(const vec *partial)
+{
+    real lane[FL_(sum_lanes)];
+    double wide[64 / sizeof(real)];
+    const int half = SUM_LANES / 2, quarter = SUM_LANES / 4;
+    for (int r = 0; r < FL_(sum_registers); r++)
+        FL_(store)(lane + r * LANES, partial[r]);
+    for (int i = 0; i < half; i++)
+        lane[i] += lane[i + half];
+    for (int i = 0; i < quarter; i++)
+        wide[i] = (double)lane[i] + (double)lane[i + quarter];
+    for (int n = quarter / 2; n > 0; n /= 2)
+        for (int i = 0; i < n; i++)
+            wide[i] += wide[i + n];
+    return wide[0];
+}

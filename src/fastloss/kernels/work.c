@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "fastloss.h"
+
+enum {
+    PIECES = 256,          /* at most: their sums lie on the stack */
+    PIECE_ELEMENTS = 32768 /* at least: about as long as it takes to wake a thread */
+};
+
+typedef struct {
+    const fl_call *call;
+    fl_kernel kernel;
+    fl_check outside;
+    ptrdiff_t rows, rows_per_piece;
+    double sum[PIECES];
+    ptrdiff_t bad[PIECES];
+} work;
+
+static void piece(void *context, ptrdiff_t i)
+{
+    work *const job = (work *)context;
+    const ptrdiff_t first = i * job->rows_per_piece, end = first + job->rows_per_piece;
+    const ptrdiff_t last = end < job->rows ? end : job->rows;
+    job->sum[i] = 0;
+    job->bad[i] = job->outside ? job->outside(job->call, first, last) : -1;
+    if (job->bad[i] < 0)
+        job->sum[i] = job->kernel(job->call, first, last);
+}
+
+double fl_run(const fl_call *call, fl_kernel kernel, fl_check outside, ptrdiff_t rows, int threads, ptrdiff_t *bad)
+{
+    work job = {.call = call, .kernel = kernel, .outside = outside, .rows = rows};
+    const ptrdiff_t classes = call->classes > 0 ? call->classes : 1;
+    const ptrdiff_t by_count = (rows + PIECES - 1) / PIECES;
+    const ptrdiff_t by_size = (PIECE_ELEMENTS + classes - 1) / classes;
+    *bad = -1;
+    if (rows <= 0)
+        return 0;
+    /* the larger, in whole groups of 64 rows where there are many: no piece then starts inside a vector */
+    job.rows_per_piece = by_count > by_size ? by_count : by_size;
+    if (job.rows_per_piece > 64)
+        job.rows_per_piece = (job.rows_per_piece + 63) / 64 * 64;
+    const ptrdiff_t pieces = (rows + job.rows_per_piece - 1) / job.rows_per_piece;
+    fl_parallel(threads, pieces, piece, &job);
+    double total = 0;
+    for (ptrdiff_t i = 0; i < pieces; i++) {
+        total += job.sum[i];
+        if (job.bad[i] >= 0 && *bad < 0)
+            *bad = job.bad[i];
+    }
+    return total;
+}

@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The matrix of the tests, the data they run on, and how far a result may be from the truth: all written once.
+
+A test that takes `loss`, `row_loss`, `element_loss`, `dtype`, `shape` or `isa` runs once for each of them. Losses are
+found by looking into the package, with every combination of their options; instruction sets are those that this
+machine can run. A new loss or instruction set is tested by existing.
+"""
+
+import importlib.util
+import itertools
+import sys
+from dataclasses import fields
+from functools import lru_cache
+from types import SimpleNamespace
+from typing import Literal, get_args, get_origin, get_type_hints
+
+import hypothesis
+import numpy as np
+import pytest
+
+import fastloss
+import fastloss.losses
+from fastloss import _core, reference
+
+# Class counts around the lane counts of all instruction sets and around the blocks of 1024 in which long rows
+# are read; the row counts go round beside them, and cross both on their own.
+CLASSES = (1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 97, 1000, 1025, 3000)
+ROWS = (1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33)
+SHAPES = [
+    *((rows if classes < 1000 else 2, classes) for rows, classes in zip(itertools.cycle(ROWS), CLASSES, strict=False)),
+    *((33, 2), (16, 3), (64, 9), (65, 10), (1025, 2), (3000, 1), (257, 10)),
+]
+
+# Options that are not finite sets: the values to test.
+OTHER_OPTIONS = {"margin": (1.0, 0.3)}
+
+# Allowed distances from the exact result, in units of the last place (`eps`) of the dtype that is computed in,
+# relative to the exact result. exp, log1p and the division are each good to about 1, a sum of positive terms to
+# about 1, and the weight and the result are rounded once more.
+VALUE_ULP = 4
+DERIVATIVE_ULP = 8
+FUNCTION_ULP = 4
+# What is lost below the normal range: exp is clamped before it becomes subnormal.
+TINY = 4
+
+# Where `long double` is wider than double the definitions are evaluated in it and are exact to well below one
+# ULP of float64. Elsewhere they round as the kernels do: exp(z - max) alone loses |z - max| / 2, up to 40 here.
+EXTENDED = np.finfo(np.longdouble).nmant > 60
+DEFINITION_ULP = {"float32": 0, "float64": 0 if EXTENDED else 64}
+
+# Losses with terms that are differences of scores: near 0 such a term is as exact as the scores are, so the
+# allowance is that of the exact result for scores that are each wrong by the same number of units.
+DIFFERENCES = {"MulticlassHinge"}
+
+hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("fixed")
+
+
+def variants(module):
+    """Every concrete loss of a module, with every combination of its options."""
+    found = []
+    for name in sorted(module.__all__):
+        kind = getattr(module, name)
+        if not (isinstance(kind, type) and issubclass(kind, module.Loss)) or kind is module.Loss:
+            continue
+        hints = get_type_hints(kind)
+        choices = {
+            field.name: get_args(hints[field.name])
+            if get_origin(hints[field.name]) is Literal
+            else OTHER_OPTIONS[field.name]
+            for field in fields(kind)
+            if field.init
+        }
+        found += [kind(**dict(zip(choices, values, strict=True))) for values in itertools.product(*choices.values())]
+    return found
+
+
+def options_of(loss):
+    """Return the options of a loss by name."""
+    return {field.name: getattr(loss, field.name) for field in fields(loss) if field.init}
+
+
+def label(value):
+    """Name a parameter in a test's id."""
+    if hasattr(value, "reduction"):
+        return "-".join(map(str, (type(value).__name__, *options_of(value).values())))
+    return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+LOSSES = variants(fastloss.losses)
+AXES = {
+    "definition": variants(reference),
+    "loss": LOSSES,
+    "row_loss": [loss for loss in LOSSES if loss.family == "rowwise"],
+    "element_loss": [loss for loss in LOSSES if loss.family == "elementwise"],
+    "dtype": ["float32", "float64"],
+    "shape": SHAPES,
+    "isa": list(_core.isas()),  # last, so that it varies fastest and the truth is computed once for all of them
+}
+
+
+def pytest_generate_tests(metafunc):
+    own = {name for mark in metafunc.definition.iter_markers("parametrize") for name in mark.args[:1]}
+    for name, values in AXES.items():
+        if name in metafunc.fixturenames and name not in own:
+            metafunc.parametrize(name, values, ids=label, indirect=name == "isa")
+
+
+@pytest.fixture
+def isa(request):
+    """Run the test with one instruction set."""
+    before = _core.active_isa()
+    _core.use_isa(request.param)
+    yield request.param
+    _core.use_isa(before)
+
+
+def _load_extended_reference():
+    """Return the definitions, evaluated in `long double`."""
+    spec = importlib.util.spec_from_file_location("extended_reference", reference.__file__)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    module.real = np.longdouble
+    return module
+
+
+_extended = _load_extended_reference()
+
+
+def exact(loss, scores, targets, sample_weight=None):
+    """Return value, gradient and Hessian diagonal by definition, and how far a result in `dtype` may be from them."""
+    dtype = scores.dtype if scores.dtype.kind == "f" and scores.dtype.itemsize > 2 else np.dtype("float32")
+    define = getattr(_extended, type(loss).__name__)
+    options = options_of(loss)
+    value, gradient, hessian = define(**options).value_grad_hess(scores, targets, sample_weight)
+
+    with np.errstate(all="ignore"):
+        each, slope, curvature = define(**options | {"reduction": "none"}).value_grad_hess(
+            scores, targets, None if sample_weight is None else np.abs(sample_weight)
+        )
+        z = np.where(np.isfinite(scores), np.abs(scores.astype(np.longdouble)), 0)
+        value_size, gradient_size, hessian_size = each, np.abs(slope), curvature
+        if type(loss).__name__ in DIFFERENCES:
+            value_size = each + _per_sample(np.abs(slope) * z, each.ndim)
+            gradient_size = gradient_size + curvature * z.max(axis=-1, keepdims=True, initial=0)
+        if loss.target_kind == "probability":
+            # p - t is as exact as the target is.
+            t = np.asarray(targets, dtype=np.longdouble)
+            w = np.ones(t.shape) if sample_weight is None else _extended._weights(sample_weight, t.shape)
+            gradient_size = gradient_size + np.abs(w) * np.minimum(t, 1 - t)
+        total = 1 if loss.reduction != "mean" else np.abs(_total(sample_weight, each.shape))
+        if loss.reduction != "none":
+            value_size = value_size.sum()
+
+    def allowance(ulp, size):
+        size = np.where(np.isfinite(size), size, 0)
+        return ((ulp + DEFINITION_ULP[dtype.name]) * np.finfo(dtype).eps * size + TINY * np.finfo(dtype).tiny) / total
+
+    return SimpleNamespace(
+        value=value,
+        gradient=gradient,
+        hessian=hessian,
+        value_allowance=allowance(VALUE_ULP, value_size) if total else 0,
+        gradient_allowance=allowance(DERIVATIVE_ULP, gradient_size) if total else 0,
+        hessian_allowance=allowance(DERIVATIVE_ULP, hessian_size) if total else 0,
+    )
+
+
+def _per_sample(array, ndim):
+    return array.sum(axis=-1) if array.ndim > ndim else array
+
+
+def _total(sample_weight, shape):
+    return _extended._weights(sample_weight, shape).sum()
+
+
+def _assert_within(actual, expected, allowance, what):
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    assert actual.shape == expected.shape, f"{what}: shape {actual.shape}, expected {expected.shape}"
+    stored = actual.dtype
+    actual = actual.astype(np.longdouble)
+    if stored.itemsize == 2:
+        allowance = allowance + np.finfo(stored).eps / 2 * np.abs(expected) + np.finfo(stored).smallest_subnormal
+    with np.errstate(invalid="ignore", over="ignore"):
+        difference = np.abs(actual - expected)
+        good = (difference <= allowance) | (np.isnan(actual) & np.isnan(expected))
+        good |= actual == expected.astype(stored)  # infinities, also those of a result beyond the dtype
+    if not good.all():
+        bad = np.argwhere(~good)
+        at = tuple(bad[0])
+        raise AssertionError(
+            f"{what}: {len(bad)} of {good.size} outside the allowance, first at {at}: got {actual[at]!r}, "
+            f"expected {expected[at]!r}, allowed {np.broadcast_to(allowance, good.shape)[at]:.3g}, "
+            f"is {difference[at]:.3g} away"
+        )
+
+
+@pytest.fixture(scope="session")
+def assert_within():
+    """Assert that an array is within an allowance of another; NaN and infinities must be equal."""
+    return _assert_within
+
+
+@pytest.fixture(scope="session")
+def assert_exact():
+    """Assert that what a loss returned is what the definition says."""
+
+    def check(loss, scores, targets, sample_weight=None, *, value=None, gradient=None, hessian=None, truth=None):
+        truth = truth or exact(loss, np.asarray(scores), targets, sample_weight)
+        for name, actual in {"value": value, "gradient": gradient, "hessian": hessian}.items():
+            if actual is not None:
+                _assert_within(actual, getattr(truth, name), getattr(truth, f"{name}_allowance"), name)
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def define():
+    """Return the definition of a loss, or of a function by name, in the widest precision there is."""
+
+    def find(loss_or_name):
+        if isinstance(loss_or_name, str):
+            return getattr(_extended, loss_or_name)
+        return getattr(_extended, type(loss_or_name).__name__)(**options_of(loss_or_name))
+
+    return find
+
+
+def _make_samples(loss, dtype, shape, seed=0):
+    """Return scores, targets and weights: rows from flat to confident, and from near 0 to far from it."""
+    random = np.random.default_rng([seed, *shape])
+    rows, classes = shape
+    spread = random.choice([0.1, 1.0, 4.0, 12.0], size=(rows, 1))
+    offset = random.choice([0.0, 0.0, -30.0, 200.0], size=(rows, 1))
+    scores = (random.normal(size=shape) * spread + offset).astype(dtype)
+    if loss.target_kind == "class index":
+        targets = random.integers(0, classes, size=rows)
+        targets[::3] = 0
+        targets[1::3] = classes - 1
+        scores[np.arange(rows)[::4], targets[::4]] += 20  # far ahead: a tiny loss
+    else:
+        targets = random.choice([0.0, 1.0, 0.5, 0.1, 0.999], size=shape).astype(dtype)
+    sample_weight = random.uniform(0.25, 2.0, size=rows)
+    sample_weight[::5] = 0
+    if rows == 1:
+        sample_weight[:] = 0.75
+    return scores, targets, sample_weight
+
+
+@pytest.fixture(scope="session")
+def make_samples():
+    """Return a function that makes scores, targets and weights for a loss."""
+    return _make_samples
+
+
+@lru_cache(maxsize=8)
+def _make_case(loss, dtype, shape, weighted):
+    scores, targets, sample_weight = _make_samples(loss, dtype, shape)
+    sample_weight = sample_weight if weighted else None
+    for array in (scores, targets):
+        array.flags.writeable = False
+    return scores, targets, sample_weight, exact(loss, scores, targets, sample_weight)
+
+
+@pytest.fixture(scope="session")
+def make_case():
+    """Return a function that makes samples together with their truth, which is kept for the next instruction set."""
+    return _make_case

@@ -1,0 +1,374 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Everything that is refused, with a message that names the argument, and odd input that is not."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+import fastloss as fl
+
+Make = Callable[..., Any]
+
+SHAPES = [(1, 1), (6, 5), (9, 40), (2, 1500)]
+
+
+def refused(error: type[Exception], *words: str) -> Any:
+    """Expect an error whose message has all these words, in any order."""
+    return pytest.raises(error, match="(?s)" + "".join(f"(?=.*{re.escape(word)})" for word in words))
+
+
+@pytest.fixture
+def given(loss: Any, make_samples: Make) -> tuple[Any, Any]:
+    scores, targets, _ = make_samples(loss, "float64", (6, 5))
+    return scores, targets
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        np.zeros((6, 5), dtype=object),
+        np.full((6, 5), "1"),
+        np.zeros((6, 5), dtype=complex),
+        np.zeros((6, 5), dtype=np.longdouble),
+        np.zeros((6, 5), dtype="m8[s]"),
+        np.full((6, 5), b"1"),
+    ],
+    ids=lambda scores: str(scores.dtype),
+)
+def test_scores_of_no_use(loss: Any, given: Any, scores: Any) -> None:
+    if scores.dtype == np.longdouble and np.dtype(np.longdouble) == np.dtype(np.float64):
+        pytest.skip("long double is double here")
+    for method in (loss, loss.value_and_grad, loss.value_grad_hess):
+        with refused(TypeError, "scores", str(scores.dtype)):
+            method(scores, given[1])
+
+
+def test_scores_without_a_class_axis(row_loss: Any) -> None:
+    with refused(ValueError, "scores", "()"):
+        row_loss(np.float64(1.0), 0)
+
+
+@pytest.mark.parametrize("targets", [[0.0, 1.0, 0.0], [True, False, True], ["0", "1", "0"], [0j, 1j, 0j], [None] * 3])
+def test_class_indices_of_no_use(row_loss: Any, targets: Any) -> None:
+    with refused(TypeError, "targets", str(np.asarray(targets).dtype), "integer"):
+        row_loss(np.zeros((3, 4)), targets)
+
+
+@pytest.mark.parametrize("targets", [["0", "1", "0"], [0j, 1j, 0j], [None] * 3])
+def test_probabilities_of_no_use(element_loss: Any, targets: Any) -> None:
+    with refused(TypeError, "targets", str(np.asarray(targets).dtype)):
+        element_loss(np.zeros(3), targets)
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (6, 1), (1, 6), (6, 5), (7,)])
+def test_class_indices_of_another_shape(row_loss: Any, shape: tuple[int, ...]) -> None:
+    with refused(ValueError, "targets", "(6,)", str(shape)):
+        row_loss(np.zeros((6, 5)), np.zeros(shape, dtype=int))
+
+
+@pytest.mark.parametrize("shape", [(), (6,), (6, 1), (1, 5), (5, 6), (1, 6, 5), (30,)])
+def test_probabilities_are_not_broadcast(element_loss: Any, shape: tuple[int, ...]) -> None:
+    with refused(ValueError, "targets", "(6, 5)", str(shape)):
+        element_loss(np.zeros((6, 5)), np.zeros(shape))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint32", "int64", "uint64", ">i4"])
+@pytest.mark.parametrize("bad", [5, -1, 100, "most", "least"])
+@pytest.mark.parametrize("row", [0, 3, 5])
+def test_label_outside(row_loss: Any, row: int, bad: Any, dtype: str, make_samples: Make) -> None:
+    limits = np.iinfo(dtype)
+    label = {"most": limits.max, "least": limits.min}.get(bad, bad)
+    if not limits.min <= label <= limits.max or 0 <= label < 5:
+        label = limits.max
+    scores, targets, _ = make_samples(row_loss, "float32", (6, 5))
+    targets = targets.astype(dtype)
+    targets[row] = label
+    out, hess_out = np.full((6, 5), 7, dtype=np.float32), np.full((6, 5), 7, dtype=np.float32)
+    before = scores.copy()
+    for call in (
+        lambda: row_loss(scores, targets),
+        lambda: row_loss.value_and_grad(scores, targets, out=out),
+        lambda: row_loss.value_grad_hess(scores, targets, out=out, hess_out=hess_out),
+        lambda: row_loss.value_and_grad(scores, targets, out=scores),
+    ):
+        with refused(ValueError, "targets", f"row {row}", str(label), "[0, 5)"):
+            call()
+    assert (out == 7).all()
+    assert (hess_out == 7).all()
+    assert_array_equal(scores, before)
+
+
+def test_first_bad_label_is_named(row_loss: Any) -> None:
+    """By its place in the flattened targets; of a long batch too, which several threads may have looked at."""
+    targets = np.zeros((300, 100), dtype=int)
+    targets[123, 45], targets[200, 0] = 10, -1
+    for count in (1, 2):
+        with fl.num_threads(count), refused(ValueError, "targets", "row 12345", "10"):
+            row_loss(np.zeros((300, 100, 10), dtype=np.float32), targets)
+
+
+def test_bad_label_of_a_row_that_does_not_count_is_still_an_error(row_loss: Any) -> None:
+    with refused(ValueError, "targets", "row 1", "9"):
+        row_loss(np.zeros((2, 3)), [0, 9], [1.0, 0.0])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+@pytest.mark.parametrize("bad", [-0.25, 1.5, 1 + 2.0**-10, np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("size", [30, 1000, 300_000])
+def test_probability_outside(element_loss: Any, size: int, bad: float, dtype: str) -> None:
+    scores, targets = np.zeros((2, size // 2), dtype=dtype), np.full((2, size // 2), 0.5, dtype=dtype)
+    out, hess_out = np.full_like(scores, 7), np.full_like(scores, 7)
+    for position in (0, size // 2, size - 1):
+        targets.flat[position] = bad
+        for call in (
+            lambda: element_loss(scores, targets),
+            lambda: element_loss.value_grad_hess(scores, targets, out=out, hess_out=hess_out),
+            lambda: element_loss.value_and_grad(scores, targets, out=scores),
+        ):
+            with refused(ValueError, "targets", f"{position}", f"{bad:.4g}"[:5], "[0, 1]"):
+                call()
+        targets.flat[position] = 0.5
+    assert (out == 7).all()
+    assert (hess_out == 7).all()
+    assert not scores.any()
+
+
+@pytest.mark.parametrize("bad", [2, -1])
+def test_integer_probability_outside(element_loss: Any, bad: int) -> None:
+    with refused(ValueError, "targets", "position 1", str(bad), "[0, 1]"):
+        element_loss(np.zeros(3), [0, bad, 1])
+
+
+@pytest.mark.parametrize("shape", [(5,), (6, 2), (1,), (1, 6), (6, 1, 1), (0,), (7,)])
+def test_weights_of_another_shape(loss: Any, given: Any, shape: tuple[int, ...]) -> None:
+    with refused(ValueError, "sample_weight", str(shape)):
+        loss(*given, np.ones(shape))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_not_finite(loss: Any, given: Any, bad: float) -> None:
+    scores, targets = given
+    before = scores.copy()
+    for dtype in ("float32", "float64", "float16"):
+        sample_weight = np.ones(6, dtype=dtype)
+        sample_weight[4] = bad
+        with refused(ValueError, "sample_weight", "finite"):
+            loss.value_and_grad(scores, targets, sample_weight, out=scores)
+    with refused(ValueError, "sample_weight", "finite"):
+        loss(scores, targets, bad)
+    assert_array_equal(scores, before)
+
+
+def test_infinite_weights_that_cancel(loss: Any, given: Any) -> None:
+    with refused(ValueError, "sample_weight", "finite"):
+        loss(*given, np.array([np.inf, -np.inf, 1, 1, 1, 1]))
+
+
+@pytest.mark.parametrize("sample_weight", [["1"] * 6, [1j] * 6, [None] * 6, "1"])
+def test_weights_of_no_use(loss: Any, given: Any, sample_weight: Any) -> None:
+    with refused(TypeError, "sample_weight"):
+        loss(*given, sample_weight)
+
+
+@pytest.mark.parametrize("name", ["out", "hess_out"])
+def test_outputs_that_cannot_be_written(loss: Any, given: Any, name: str) -> None:
+    scores, targets = given
+
+    def call(output: Any) -> Any:
+        return loss.value_grad_hess(scores, targets, **{name: output})
+
+    for shape in ((5, 6), (6,), (6, 6), (7, 5), (1, 6, 5), ()):
+        with refused(ValueError, name, "(6, 5)", str(shape)):
+            call(np.empty(shape))
+    for dtype in ("float32", "float16", "int64", "complex128", "object"):
+        with refused(TypeError, name, "float64", dtype):
+            call(np.empty((6, 5), dtype=dtype))
+    with refused(TypeError, name, "list"):
+        call(np.empty((6, 5)).tolist())
+    with refused(TypeError, name, "bytearray"):
+        call(bytearray(240))
+    read_only = np.empty((6, 5))
+    read_only.flags.writeable = False
+    with refused(ValueError, name, "read-only"):
+        call(read_only)
+
+
+def test_float32_scores_do_not_write_float64(loss: Any, make_samples: Make) -> None:
+    scores, targets, _ = make_samples(loss, "float32", (6, 5))
+    with refused(TypeError, "out", "float32", "float64"):
+        loss.value_and_grad(scores, targets, out=np.empty((6, 5)))
+
+
+def test_outputs_that_overlap(loss: Any, given: Any) -> None:
+    scores, targets = given
+    buffer = np.empty((7, 5))
+    for out, hess_out in ((buffer[:6], buffer[1:]), (buffer[:6], buffer[:6]), (scores, scores)):
+        with refused(ValueError, "out", "hess_out", "overlap"):
+            loss.value_grad_hess(scores, targets, out=out, hess_out=hess_out)
+
+
+def test_interleaved_outputs_do_not_overlap(loss: Any, given: Any) -> None:
+    """Memory that two views share the range of, but no element."""
+    scores, targets = given
+    expected = loss.value_grad_hess(scores, targets)
+    for both in (np.empty((6, 10)), np.empty((12, 5))):
+        out, hess_out = (both[:, :5], both[:, 5:]) if both.shape[1] == 10 else (both[::2], both[1::2])
+        _, gradient, hessian = loss.value_grad_hess(scores, targets, out=out, hess_out=hess_out)
+        assert_array_equal(gradient, expected[1])
+        assert_array_equal(hessian, expected[2])
+
+
+def test_output_that_partly_overlaps_the_scores(loss: Any, make_samples: Make) -> None:
+    """Shifted by a row or by an element, or the same memory read another way: as if the scores had been copied."""
+    for dtype in ("float32", "float64"):
+        scores, targets, _ = make_samples(loss, dtype, (12, 12))
+        expected = loss.value_grad_hess(scores, targets)
+        places: list[Callable[[Any], Any]] = [
+            lambda buffer: (buffer[:144], buffer[12:156]),
+            lambda buffer: (buffer[12:156], buffer[:144]),
+            lambda buffer: (buffer[:144], buffer[1:145]),
+            lambda buffer: (buffer[1:145], buffer[:144]),
+        ]
+        for place in places:
+            buffer = np.zeros(156, dtype=dtype)
+            z, out = (view.reshape(12, 12) for view in place(buffer))
+            z[...] = scores
+            value, gradient = loss.value_and_grad(z, targets, out=out)
+            assert_array_equal(value, expected[0])
+            assert_array_equal(gradient, expected[1])
+        for turned in (np.transpose, np.flipud, np.fliplr):
+            z = scores.copy()
+            value, gradient = loss.value_and_grad(z, targets, out=turned(z))
+            assert_array_equal(value, expected[0])
+            assert_array_equal(gradient, expected[1])
+
+
+def test_output_over_targets_or_weights(loss: Any, make_samples: Make) -> None:
+    scores, targets, _ = make_samples(loss, "float64", (6, 6))
+    sample_weight = np.linspace(1, 2, 36).reshape(6, 6)
+    expected = loss.value_grad_hess(scores, targets, sample_weight[:, 0].copy())
+    buffer = sample_weight.copy()
+    actual = loss.value_grad_hess(scores, targets, buffer[:, 0], out=buffer)
+    for a, true in zip(actual, expected, strict=True):
+        assert_array_equal(a, true)
+    if loss.family == "elementwise":
+        place = targets.copy()
+        _, gradient = loss.value_and_grad(scores, place, sample_weight[:, 0].copy(), out=place)
+        assert_array_equal(gradient, expected[1])
+
+
+def layouts(array: Any) -> dict[str, Any]:
+    """The same numbers, stored in every way NumPy knows."""
+    read_only = array.copy()
+    read_only.flags.writeable = False
+    odd = np.zeros(array.nbytes + 1, dtype=np.uint8)[1:].view(array.dtype).reshape(array.shape)
+    odd[...] = array
+    wide = np.zeros((*array.shape[:-1], 3 * array.shape[-1]), dtype=array.dtype)[..., 1::3]
+    wide[...] = array
+    record = np.zeros(array.shape, dtype=[("a", "i1"), ("b", array.dtype)])
+    record["b"] = array
+    reverse = (slice(None, None, -1),) * array.ndim
+    return {
+        "read-only": read_only,
+        "Fortran": np.asfortranarray(array),
+        "every third": wide,
+        "backwards": array[reverse].copy()[reverse],
+        "rows backwards": array[::-1].copy()[::-1],
+        "byte-swapped": array.astype(array.dtype.newbyteorder()),
+        "unaligned": odd,
+        "field of a record": record["b"],
+        "memoryview": memoryview(array),
+        "subclass": array.copy().view(np.recarray),
+    }
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_input_in_any_layout(loss: Any, dtype: str, shape: tuple[int, int], make_samples: Make) -> None:
+    scores, targets, sample_weight = make_samples(loss, dtype, shape)
+    expected = loss.value_grad_hess(scores, targets, sample_weight)
+    changed = [(view, targets, sample_weight) for view in layouts(scores).values()]
+    changed += [(scores, view, sample_weight) for view in layouts(targets).values()]
+    changed += [(scores, targets, view) for view in layouts(sample_weight).values()]
+    changed += [(scores, targets.tolist(), sample_weight.tolist())]
+    if dtype == "float64":
+        changed += [(scores.tolist(), targets, sample_weight)]
+    for arguments in changed:
+        actual = loss.value_grad_hess(*arguments)
+        for a, true in zip(actual, expected, strict=True):
+            assert_array_equal(a, true)
+            assert np.asarray(a).dtype.isnative
+        assert_array_equal(loss(*arguments), expected[0])
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_output_in_any_layout(loss: Any, dtype: str, shape: tuple[int, int], make_samples: Make) -> None:
+    scores, targets, _ = make_samples(loss, dtype, shape)
+    expected = loss.value_grad_hess(scores, targets)
+    for name, out in layouts(np.zeros(shape, dtype=dtype)).items():
+        if name in ("read-only", "memoryview", "byte-swapped"):
+            continue
+        hess_out = layouts(np.zeros(shape, dtype=dtype))[name]
+        value, gradient, hessian = loss.value_grad_hess(scores, targets, out=out, hess_out=hess_out)
+        assert gradient is out
+        assert hessian is hess_out
+        assert_array_equal(value, expected[0])
+        assert_array_equal(gradient, expected[1])
+        assert_array_equal(hessian, expected[2])
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_gradient_over_scores_in_any_layout(loss: Any, dtype: str, shape: tuple[int, int], make_samples: Make) -> None:
+    scores, targets, _ = make_samples(loss, dtype, shape)
+    expected = loss.value_and_grad(scores, targets)
+    for name, z in layouts(scores).items():
+        if name in ("read-only", "memoryview", "byte-swapped"):
+            continue
+        value, gradient = loss.value_and_grad(z, targets, out=z)
+        assert gradient is z
+        assert_array_equal(value, expected[0])
+        assert_array_equal(gradient, expected[1])
+
+
+def test_broadcast_scores(loss: Any, make_samples: Make) -> None:
+    """One row, repeated without memory of its own."""
+    scores, targets, _ = make_samples(loss, "float32", (6, 5))
+    repeated = np.broadcast_to(scores[0], (6, 5))
+    for actual, true in zip(
+        loss.value_grad_hess(repeated, targets), loss.value_grad_hess(repeated.copy(), targets), strict=True
+    ):
+        assert_array_equal(actual, true)
+
+
+def test_output_that_overlaps_itself(loss: Any, given: Any) -> None:
+    scores, targets = given
+    out = np.lib.stride_tricks.as_strided(np.zeros(5), (6, 5), (0, 8), writeable=True)
+    with refused(ValueError, "out", "overlap"):
+        loss.value_and_grad(scores, targets, out=out)
+
+
+def test_inputs_are_left_alone(loss: Any, dtype: str, make_samples: Make) -> None:
+    arguments = make_samples(loss, dtype, (6, 5))
+    before = [argument.copy() for argument in arguments]
+    loss(*arguments)
+    loss.value_and_grad(*arguments)
+    loss.value_grad_hess(*arguments)
+    for argument, true in zip(arguments, before, strict=True):
+        assert_array_equal(argument, true)
+
+
+def test_missing_and_unknown_arguments(loss: Any, given: Any) -> None:
+    with pytest.raises(TypeError):
+        loss(given[0])
+    with pytest.raises(TypeError):
+        loss.value_and_grad(*given, None, np.empty((6, 5)))
+    with pytest.raises(TypeError):
+        loss.value_and_grad(*given, hess_out=np.empty((6, 5)))
+
+
+def test_ragged_scores(loss: Any) -> None:
+    with pytest.raises(ValueError, match="inhomogeneous"):
+        loss([[0.0, 1.0], [0.0]], [0, 0])
