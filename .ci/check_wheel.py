@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Check what a wheel contains: all a user needs, nothing else, and little of it.
 
-    python check_wheel.py WHEEL
+python check_wheel.py WHEEL
 """
 
 import re

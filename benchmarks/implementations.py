@@ -6,6 +6,7 @@ returns ``(value, gradient, hessian)`` as far as the operation goes; or None whe
 ``out`` in the name of an operation: the results go into the arrays of the problem. All run on one thread.
 """
 
+import dataclasses
 import importlib.util
 from collections.abc import Callable
 from typing import Any
@@ -45,8 +46,9 @@ def _fastloss(isa: str) -> Implementation:
 
 
 def _reference(problem: Problem, operation: str) -> Work:
-    options = {name: getattr(problem.loss, name) for name in problem.loss.__dataclass_fields__}
-    return _methods(getattr(reference, type(problem.loss).__name__)(**options), problem, operation)
+    definition = getattr(reference, type(problem.loss).__name__)
+    options = {field.name: getattr(problem.loss, field.name) for field in dataclasses.fields(definition)}
+    return _methods(definition(**options), problem, operation)
 
 
 def _scipy(problem: Problem, operation: str) -> Work | None:
@@ -125,34 +127,37 @@ def _scikit_learn(problem: Problem, operation: str) -> Work | None:
     return value_grad_hess
 
 
-def _pytorch(problem: Problem, operation: str) -> Work | None:
-    import torch
+def _pytorch_loss(loss: Any, classes: int) -> Callable[[Any, Any], Any] | None:
     from torch.nn import functional
 
-    torch.set_num_threads(1)
-    z, t = torch.from_numpy(problem.scores), torch.from_numpy(problem.targets)
-    loss = problem.loss
     match type(loss).__name__:
         case "SoftmaxCrossEntropy":
-            evaluate = functional.cross_entropy
+            return functional.cross_entropy
         case "SigmoidCrossEntropy":
-            evaluate = functional.binary_cross_entropy_with_logits
+            return functional.binary_cross_entropy_with_logits
         case "MulticlassHinge" if loss.form == "weston-watkins":
-            classes = z.shape[1]  # it divides by the number of classes
+            # it divides by the number of classes
+            return lambda z, t: classes * functional.multi_margin_loss(z, t, p=loss.power, margin=loss.margin)
+    return None
 
-            def evaluate(z: Any, t: Any) -> Any:
-                return classes * functional.multi_margin_loss(z, t, p=loss.power, margin=loss.margin)
 
-        case _:
-            return None
+def _pytorch(problem: Problem, operation: str) -> Work | None:
+    import torch
+
+    torch.set_num_threads(1)
+    z: Any = torch.from_numpy(problem.scores)
+    t: Any = torch.from_numpy(problem.targets)
+    loss = _pytorch_loss(problem.loss, z.shape[1])
+    if loss is None:
+        return None
 
     def value() -> tuple[Any, ...]:
         with torch.no_grad():
-            return (evaluate(z, t).item(),)
+            return (loss(z, t).item(),)
 
     def value_and_grad() -> tuple[Any, ...]:
         leaf = z.detach().requires_grad_()
-        result = evaluate(leaf, t)
+        result = loss(leaf, t)
         result.backward()
         return result.item(), leaf.grad.numpy()
 

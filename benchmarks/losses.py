@@ -30,11 +30,12 @@ def times_copy(work: Callable[[], object], scores: np.ndarray, budget: float = 0
     def copy() -> None:
         np.copyto(other, scores)
 
-    work(), copy()
+    work()
+    copy()
     # A sample is long enough for the clock: at least a millisecond of the quicker one.
     number_of_copies = max(1, round(1e-3 / _seconds(copy, 1)))
     number = max(1, round(1e-3 / _seconds(work, 1)))
-    ratios = []
+    ratios: list[float] = []
     end = time.perf_counter() + budget
     while len(ratios) < 5 or (time.perf_counter() < end and len(ratios) < 101):
         copying = _seconds(copy, number_of_copies) / number_of_copies

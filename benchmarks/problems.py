@@ -63,13 +63,13 @@ class Problem:
     def check(self, operation: str, result: tuple[Any, ...]) -> None:
         """Compare what an implementation returned with the reference."""
         assert len(result) == {"value": 1, "value_grad_hess(out)": 3}.get(operation, 2), operation
-        for name, actual, expected in zip(("value", "gradient", "hessian"), result, self.expected, strict=False):
-            scale = np.max(np.abs(expected))
+        for name, actual, definition in zip(("value", "gradient", "hessian"), result, self.expected, strict=False):
+            expected = np.asarray(definition)
             np.testing.assert_allclose(
-                np.asarray(actual).reshape(np.shape(expected)),
+                np.asarray(actual).reshape(expected.shape),
                 expected,
                 rtol=0,
-                atol=TOLERANCES[self.dtype] * scale,
+                atol=TOLERANCES[self.dtype] * np.abs(expected).max(),
                 err_msg=f"{self.loss}: {name}",
             )
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Configuration of the manual. Build it with ``python -m sphinx -W docs docs/_build``."""
 
+import ast
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sphinx.util import logging
@@ -18,6 +20,7 @@ version = release = fastloss.__version__
 
 extensions = [
     "sphinx.ext.autodoc",
+    "sphinx.ext.extlinks",
     "sphinx.ext.mathjax",
     "matplotlib.sphinxext.plot_directive",
     "numpydoc",
@@ -30,6 +33,19 @@ default_role = "py:obj"
 autodoc_typehints = "none"
 # Each class lists what it wants to show; the rest of the methods are those of Loss.
 numpydoc_show_class_members = False
+numpydoc_validation_checks = {
+    "all",  # except:
+    "ES01",  # an extended summary where one sentence says it all
+    "EX01",  # an example for every method
+    "GL01",  # the summary begins on the line of the quotes
+    "PR03",  # options in the order of the signature: they are keywords, and a loss's own come first
+    "PR08",  # a capital at the beginning of every description: float32 has none
+    "SA01",  # "See Also" everywhere
+    "SA04",  # a description for names that speak for themselves
+    "SS05",  # takes "Probabilities" for a verb
+}
+
+extlinks = {"doi": ("https://doi.org/%s", "doi:%s")}
 
 plot_formats = ["svg"]
 plot_html_show_formats = False
@@ -37,8 +53,27 @@ plot_html_show_source_link = False
 
 html_theme = "pydata_sphinx_theme"
 html_title = "fastloss"
-html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}
+html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False, "header_links_before_dropdown": 7}
+html_sidebars: dict[str, list[str]] = {
+    name: [] for name in ("index", "start", "numerics", "performance", "design", "api", "changelog")
+}
 html_show_sourcelink = False
+
+
+def _bounds() -> dict[str, int]:
+    """Read the bounds that the tests assert, so that the manual promises neither more nor less."""
+    source = Path(__file__).parents[1].joinpath("tests", "conftest.py").read_text(encoding="utf-8")
+    return {
+        node.targets[0].id: node.value.value
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, int)
+    }
+
+
+rst_epilog = "".join(f".. |{name}| replace:: {value}\n" for name, value in _bounds().items())
 
 _logger = logging.getLogger(__name__)
 

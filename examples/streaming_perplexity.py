@@ -23,10 +23,7 @@ def perplexity(scores_path: Path, tokens_path: Path) -> float:
     tokens = np.load(tokens_path, mmap_mode="r", allow_pickle=False)
     # Sums of blocks add up; means would have to be weighted by the size of each block.
     loss = fl.SoftmaxCrossEntropy(reduction="sum")
-    sums = [
-        loss(scores[start : start + ROWS], tokens[start : start + ROWS])
-        for start in range(0, len(tokens), ROWS)
-    ]
+    sums = [loss(scores[start : start + ROWS], tokens[start : start + ROWS]) for start in range(0, len(tokens), ROWS)]
     return math.exp(math.fsum(sums) / len(tokens))
 
 
@@ -36,10 +33,10 @@ def make_example(folder: Path) -> tuple[Path, Path]:
     scores = random.standard_normal((2_000, 5_000), dtype=np.float32).astype(np.float16)
     tokens = random.integers(0, 5_000, size=2_000)
     scores[np.arange(2_000), tokens] += 4
-    paths = folder / "scores.npy", folder / "tokens.npy"
-    for path, array in zip(paths, (scores, tokens), strict=True):
-        np.save(path, array)
-    return paths
+    scores_path, tokens_path = folder / "scores.npy", folder / "tokens.npy"
+    np.save(scores_path, scores)
+    np.save(tokens_path, tokens)
+    return scores_path, tokens_path
 
 
 def main() -> None:

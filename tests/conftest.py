@@ -267,3 +267,9 @@ def _make_case(loss, dtype, shape, weighted):
 def make_case():
     """Return a function that makes samples together with their truth, which is kept for the next instruction set."""
     return _make_case
+
+
+@pytest.fixture(scope="session")
+def function_ulp():
+    """How far a function may be from the exact result, in units of the last place."""
+    return FUNCTION_ULP + (0 if EXTENDED else DEFINITION_ULP["float64"])

@@ -78,15 +78,6 @@ def test_gradient_over_the_scores(loss, dtype, isa, shape, make_samples):
     assert_array_equal(hess_out, hessian)
 
 
-def test_hessian_over_the_scores(loss, dtype, isa, make_samples):
-    scores, targets, _ = make_samples(loss, dtype, (9, 33))
-    expected = loss.value_grad_hess(scores, targets)
-    _, gradient, hessian = loss.value_grad_hess(scores, targets, hess_out=scores)
-    assert hessian is scores
-    assert_array_equal(gradient, expected[1])
-    assert_array_equal(hessian, expected[2])
-
-
 @pytest.mark.parametrize("shape", [(1, 1), (4, 7), (9, 10), (3, 97), (2, 1025)], ids=str)
 def test_unaligned_memory(loss, dtype, isa, shape, make_samples):
     scores, targets, sample_weight = make_samples(loss, dtype, shape)

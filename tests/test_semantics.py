@@ -193,22 +193,26 @@ def test_softmax_of_a_row_that_is_all_masked(dtype, isa, classes):
 def test_infinite_scores_in_a_hinge(form, power, classes, dtype, isa):
     loss = fl.MulticlassHinge(form=form, power=power, reduction="none")
     last = classes - 1
-    scores = np.zeros((6, classes), dtype=dtype)
+    scores = np.zeros((7, classes), dtype=dtype)
     scores[0, 0] = INF  # the target is far ahead of all
     scores[1, last] = INF  # another class is
     scores[2] = -10
     scores[2, 0], scores[2, last] = 5, -INF
     scores[3, 0] = -INF  # the target is far behind all
     scores[4, [0, last]] = INF  # inf - inf
-    scores[5] = -INF  # no class is ahead of the target
-    value, gradient, hessian = loss.value_grad_hess(scores, np.zeros(6, dtype=int))
-    assert_array_equal(value, [0, INF, 0, INF, NAN, 0])
-    for row in (0, 2, 5):
+    scores[5, [0, last]] = -INF  # a masked class is never ahead, not even of a masked target
+    scores[6] = -INF  # nothing to compare
+    value, gradient, hessian = loss.value_grad_hess(scores, np.zeros(7, dtype=int))
+    assert_array_equal(value, [0, INF, 0, INF, NAN, INF, NAN])
+    for row in (0, 2):
         assert not gradient[row].any()
         assert not hessian[row].any()
     assert gradient[1, last] == (1 if power == 1 else INF)
     assert gradient[3, 1] == (1 if power == 1 else INF)
+    assert gradient[5, 1] == (1 if power == 1 else INF)
+    assert gradient[5, last] == 0
     assert np.isnan(gradient[4]).any()
+    assert np.isnan(gradient[6]).any()
 
 
 def test_infinite_scores_of_the_sigmoid(dtype, isa):
@@ -261,7 +265,7 @@ def test_huge_scores(loss, dtype, isa, size, classes, assert_exact):
         targets = targets.astype(dtype)
     value, gradient, hessian = loss.value_grad_hess(scores, targets)
     largest = 3 * size ** getattr(loss, "power", 1)
-    if largest > np.finfo(dtype).max and type(loss) is not fl.SoftmaxCrossEntropy:
+    if largest > float(np.finfo(dtype).max) and type(loss) is not fl.SoftmaxCrossEntropy:
         # A row may overflow its dtype where the definition, in a wider one, does not; it may not become NaN.
         assert not np.isnan(value).any()
         assert not np.isnan(gradient).any()

@@ -372,7 +372,8 @@ class MulticlassHinge(_RowwiseLoss):
         # Scores first: the two can be close, and then their difference is exact.
         d = np.where(np.isneginf(z), -np.inf, (z - z_y) + real(self.margin))
         np.put_along_axis(d, target, -np.inf, axis=-1)
-        return np.where(np.isnan(z).any(axis=-1, keepdims=True), np.nan, d)
+        nothing_to_compare = np.isnan(z).any(axis=-1, keepdims=True) | np.isneginf(z).all(axis=-1, keepdims=True)
+        return np.where(nothing_to_compare, np.nan, d)
 
     def counted(self, z, targets):
         """1 where a violation counts, else 0: all d_j > 0, or only the first of the largest; NaN stays."""

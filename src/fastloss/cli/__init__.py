@@ -26,7 +26,8 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one line, and whose help is plain text on every Python."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, allow_abbrev=False, **kwargs)
+        kwargs["allow_abbrev"] = False  # a later option may have the same beginning
+        super().__init__(*args, **kwargs)
         self.color = False  # read since Python 3.14
 
     def error(self, message: str) -> NoReturn:

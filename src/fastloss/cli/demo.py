@@ -22,7 +22,7 @@ __all__ = ["add_parser"]
 
 CLASSES = 10
 TEST_ROWS = 450
-MOMENTUM = 0.9
+MOMENTUM = np.float32(0.9)
 # Each of the losses is right to a few units in the last place of float32 in every row.
 START_TOLERANCE = 4 * float(np.finfo(np.float32).eps)
 TIMED_ROUNDS = 200
@@ -154,12 +154,12 @@ def split_digits(seed: int) -> Digits:
     features[:, :-1] = images.reshape(len(labels), -1) / np.float32(16)
     order = np.random.default_rng(seed).permutation(len(labels))
     train, test = order[:-TEST_ROWS], order[-TEST_ROWS:]
-    labels = labels.astype(np.intp)
+    class_indices = labels.astype(np.intp)
     return Digits(
         train_features=features[train],
-        train_labels=labels[train],
+        train_labels=class_indices[train],
         test_features=features[test],
-        test_labels=labels[test],
+        test_labels=class_indices[test],
     )
 
 
@@ -196,6 +196,7 @@ def train(case: Case, digits: Digits, epochs: int) -> tuple[list[float], list[fl
     features, targets = digits.train_features, case.targets(digits.train_labels)
     weights = np.zeros((features.shape[1], CLASSES), np.float32)
     velocity = np.zeros_like(weights)
+    step = np.float32(case.learning_rate)
     shrinkage = np.full((features.shape[1], 1), case.penalty, np.float32)
     shrinkage[-1] = 0  # the bias is free
     gradient = np.empty((len(features), CLASSES), np.float32)
@@ -210,7 +211,7 @@ def train(case: Case, digits: Digits, epochs: int) -> tuple[list[float], list[fl
             if epoch == epochs:
                 break
             slope = features.T @ gradient + shrinkage * weights
-            velocity = MOMENTUM * velocity - case.learning_rate * slope
+            velocity = MOMENTUM * velocity - step * slope
             weights += velocity
             shown.update(1)
     return losses, accuracies, scores

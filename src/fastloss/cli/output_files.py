@@ -40,7 +40,7 @@ class ArrayWriter:
 
     def write(self, block: NDArray[Any]) -> None:
         """Append the numbers of a block, in C order."""
-        self._file.write(memoryview(np.ascontiguousarray(block).reshape(-1).view(np.uint8)))
+        self._file.write(np.ascontiguousarray(block).reshape(-1).view(np.uint8).data)
 
 
 def cannot_write(path: Path, error: Exception) -> UserError:
@@ -88,7 +88,7 @@ def write_array(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Ite
     """
     with replace_file(path) as file:
         header = {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-        npy.write_array_header_1_0(file, header)  # type: ignore[arg-type]  # all it needs is write
+        npy.write_array_header_1_0(file, header)
         yield ArrayWriter(file)
 
 

@@ -18,7 +18,7 @@ __all__ = ["Samples"]
 # accuracy finds them in the cache.
 BLOCK_BYTES = 4 << 20
 # In Fortran order a block touches every column: take longer runs, so that few pages are read twice.
-FORTRAN_BLOCK_BYTES = 32 << 20
+FORTRAN_BLOCK_BYTES = 16 << 20
 
 
 class Samples:

@@ -67,17 +67,18 @@ class _PlainLines:
     def __init__(self, total: int, label: str, unit: str) -> None:
         self.total, self.label, self.unit = total, label, unit
         self.done = 0
-        self.next_share = 0.1
+        self.tenths = 0  # that have been said
         self.next_time = time.monotonic() + 0.5
 
     def update(self, n: int) -> None:
         self.done += n
-        share = self.done / self.total
+        tenths = 10 * self.done // self.total
         now = time.monotonic()
-        if self.done == self.total or (share >= self.next_share and now >= self.next_time):
+        if self.done == self.total or (tenths > self.tenths and now >= self.next_time):
+            share = self.done / self.total
             text = f"{self.label}: {share:.0%} ({self.done:,} of {self.total:,} {self.unit})"
             print(text, file=sys.stderr, flush=True)
-            self.next_share, self.next_time = share + 0.1, now + 0.5
+            self.tenths, self.next_time = tenths, now + 0.5
 
 
 @contextmanager

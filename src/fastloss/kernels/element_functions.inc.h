@@ -3,20 +3,15 @@
  * sigmoid(z) = 1 / (1 + exp(-z)), softplus(z) = log(1 + exp z), log_sigmoid(z) = -softplus(-z); from u = exp(-|z|), so
  * nothing overflows and both tails keep their digits.
  */
-static inline vec FL_(exp_minus_abs)(vec z)
-{
-    return FL_(exp_shifted)(FL_(max)(FL_(splat)(-FL_FAR), -FL_(abs)(z)), 0);
-}
-
 static inline vec FL_(sigmoid_at)(vec z)
 {
-    const vec one = FL_(splat)(1), u = FL_(exp_minus_abs)(z), r = one / (one + u);
+    const vec one = FL_(splat)(1), u = FL_(exp_minus)(FL_(abs)(z)), r = one / (one + u);
     return FL_(select_gt)(FL_(splat)(0), z, u * r, r);
 }
 
 static inline vec FL_(softplus_at)(vec z)
 {
-    return FL_(max)(FL_(splat)(0), z) + FL_(log1p)(FL_(exp_minus_abs)(z));
+    return FL_(max)(FL_(splat)(0), z) + FL_(log1p)(FL_(exp_minus)(FL_(abs)(z)));
 }
 
 static inline vec FL_(log_sigmoid_at)(vec z)

@@ -8,18 +8,19 @@
 #endif
 #include "blocks.inc.h"
 #include "exponentials.inc.h"
+#include "tiles.inc.h"
 #include "rows.inc.h"
 #include "elements.inc.h"
 #define FL_BODIES
 #include "losses.def"
 #undef FL_BODIES
 
-#define FL_KERNEL(name, driver, body)                                                              \
+#define FL_KERNEL(name, driver, ...)                                                               \
     static double FL_(name)(const fl_call *call, ptrdiff_t first, ptrdiff_t last)                  \
     {                                                                                              \
-        return driver(call, first, last, body);                                                    \
+        return driver(call, first, last, __VA_ARGS__);                                             \
     }
-#define ROWWISE(name) FL_KERNEL(name, FL_(each_row), FL_(name##_row))
+#define ROWWISE(name) FL_KERNEL(name, FL_(each_row), FL_(name##_row), FL_(name##_tile))
 #define ELEMENTWISE(name) FL_KERNEL(name, FL_(each_element), FL_(name##_at))
 #define ROW_FUNCTION(name) FL_KERNEL(name, FL_(map_rows), FL_(name##_row))
 #define ELEMENT_FUNCTION(name) FL_KERNEL(name, FL_(map), FL_(name##_at))

@@ -45,6 +45,7 @@ static inline void FL_(block_exp)(const real *z, ptrdiff_t n, const FL_(row) *ro
         z = near;
         ahead = 0;
     }
+    const FL_(shift) shift = FL_(shift_of)(FL_(splat)(row->shift));
     ptrdiff_t j = 0;
     for (; j + 4 * LANES <= n; j += 4 * LANES) {
         vec x[4];
@@ -55,12 +56,12 @@ static inline void FL_(block_exp)(const real *z, ptrdiff_t n, const FL_(row) *ro
                 FL_PREFETCH((const char *)(z + j + FL_AHEAD) + b);
         }
         for (int r = 0; r < 4; r++)
-            FL_(store)(e + j + r * LANES, FL_(exp_shifted)(x[r], row->shift));
+            FL_(store)(e + j + r * LANES, FL_(exp_shifted)(x[r], shift));
     }
     for (; j + LANES <= n; j += LANES)
-        FL_(store)(e + j, FL_(exp_shifted)(FL_(load)(z + j), row->shift));
+        FL_(store)(e + j, FL_(exp_shifted)(FL_(load)(z + j), shift));
     if (j < n) {
-        FL_(store)(e + j, FL_(exp_shifted)(FL_(load_part)(z + j, n - j, -(real)INFINITY), row->shift));
+        FL_(store)(e + j, FL_(exp_shifted)(FL_(load_part)(z + j, n - j, -(real)INFINITY), shift));
         j += LANES;
     }
     FL_(pad)(e, j);
@@ -159,5 +160,63 @@ static inline void FL_(row_curvature)(const real *g, ptrdiff_t classes, real c, 
         for (j = 0; j < classes; j++)
             rest += j == k ? 0 : (double)(g[j] / c);
         h[k] = (real)((double)g[k] * rest);
+    }
+}
+
+/* the same for a tile: from where the exponentials of each lane are counted, offset = base + powers ln 2 */
+typedef struct {
+    vec base, powers, largest;
+    FL_(shift) shift;
+} FL_(tile_origin);
+
+/* Scores too large to be reduced as they are become relative to their row's maximum, in the tile. */
+static FL_INLINE FL_(tile_origin) FL_(tile_exponentials_from)(real *tile, ptrdiff_t classes)
+{
+    const vec zero = FL_(splat)(0), far = FL_(splat)(FL_FAR), lowest = FL_(splat)(-(real)INFINITY);
+    vec m = lowest;
+    for (ptrdiff_t c = 0; c < classes; c++)
+        m = FL_(max)(m, FL_(load)(tile + c * LANES));
+    FL_(tile_origin) from = {.base = zero, .largest = m};
+    const vec size = FL_(select_gt)(m, lowest, FL_(abs)(m), zero); /* a row of -inf is not far: nothing to count from */
+    if (FL_(any_gt)(size, far)) {
+        from.base = FL_(select_gt)(size, far, m, zero);
+        from.largest = FL_(select_gt)(size, far, zero, m);
+        for (ptrdiff_t c = 0; c < classes; c++) {
+            const vec x = FL_(load)(tile + c * LANES);
+            const vec relative = FL_(select_eq)(x, from.base, zero, x - from.base);
+            FL_(store)(tile + c * LANES, FL_(select_eq)(from.base, zero, x, relative));
+        }
+    }
+    from.powers = FL_(powers_of_two)(FL_(select_gt)(m, lowest, from.largest, zero));
+    from.shift = FL_(shift_of)(from.powers);
+    return from;
+}
+
+/* log_of_sum_less for a tile, where every lane has picked something */
+static FL_INLINE void FL_(tile_log_forms)(vec others, vec picked, double *inside, double *plus)
+{
+    real lane[FL_(lanes)];
+    FL_(store)(lane, others / picked);
+    for (int i = 0; i < LANES; i++) {
+        inside[i] = (double)lane[i];
+        plus[i] = 0;
+    }
+}
+
+/* and where not */
+static inline void FL_(far_log_forms)(const real *score, vec others, vec picked, const FL_(tile_origin) *from, double *inside,
+                                      double *plus)
+{
+    real o[FL_(lanes)], p[FL_(lanes)], base[FL_(lanes)], powers[FL_(lanes)];
+    FL_(store)(o, others);
+    FL_(store)(p, picked);
+    FL_(store)(base, from->base);
+    FL_(store)(powers, from->powers);
+    for (int i = 0; i < LANES; i++) {
+        const double offset = (double)base[i] + (double)powers[i] * 0.69314718055994530942;
+        const FL_(row) row = {.others = (double)o[i], .picked = (double)p[i], .offset = offset};
+        const fl_log_form loss = FL_(log_of_sum_less)(&row, score[i]);
+        inside[i] = loss.inside;
+        plus[i] = loss.plus;
     }
 }

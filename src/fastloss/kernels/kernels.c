@@ -25,6 +25,17 @@
 #define FL_PREFETCH(p) ((void)0)
 #endif
 
+/* lanes of two vectors by constant number; a list is kept together on its way through macros */
+#define FL_LIST(...) __VA_ARGS__
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+#define FL_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#endif
+#endif
+#ifndef FL_SHUFFLE
+#define FL_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (uvec){__VA_ARGS__})
+#endif
+
 /* Operations on subnormal numbers cost a hundred cycles on many machines. While a kernel runs, results below the
  * smallest normal number are 0; the mode of the calling thread is put back at the end. */
 static inline unsigned fl_flush_subnormals(void)

@@ -26,16 +26,33 @@
 /* Scores up to this size are reduced as they are; larger ones are first taken relative to the row's maximum. */
 #define FL_FAR 2048
 
-/* exp(x) * 2^-shift for shift an integer, |x| <= FL_FAR. The mantissa does not depend on the shift.
- * At most 1.0 ULP. Results below 2^-126 (2^-1022) are exactly 0, so exp(-inf) is 0; NaN stays NaN. The result must
- * not overflow: x <= (shift + FL_BIAS) * ln 2. Lanes with x far below come out of the reduction as garbage, which the
- * select at the end replaces. */
-static inline vec FL_(exp_shifted)(vec x, real shift)
+/* How many powers of two exponentials are shifted down by, per lane, in the form in which exp_shifted wants it. */
+typedef struct {
+    vec rounder, lowest;
+} FL_(shift);
+
+static inline FL_(shift) FL_(shift_of)(vec powers)
 {
-    const vec rounder = FL_(splat)(FL_ROUNDER + FL_BIAS - shift);
-    const vec lowest = FL_(splat)((shift - ((real)FL_BIAS - (real)0.5)) * (real)0.69314718055994530942);
-    const vec t = FL_(fma)(x, FL_(splat)(FL_LOG2_E), rounder);
-    const vec n = t - rounder;
+    return (FL_(shift)){
+        .rounder = FL_(splat)(FL_ROUNDER + FL_BIAS) - powers,
+        .lowest = (powers - FL_(splat)((real)FL_BIAS - (real)0.5)) * FL_(splat)((real)0.69314718055994530942),
+    };
+}
+
+/* the integer nearest to x / ln 2, as a number */
+static inline vec FL_(powers_of_two)(vec x)
+{
+    const vec rounder = FL_(splat)(FL_ROUNDER);
+    return FL_(fma)(x, FL_(splat)(FL_LOG2_E), rounder) - rounder;
+}
+
+/* exp(x) * 2^-shift, |x| <= FL_FAR. The mantissa does not depend on the shift. At most 1.0 ULP. Results below 2^-126
+ * (2^-1022) are exactly 0, so exp(-inf) is 0; NaN stays NaN. The result must not overflow: x <= (shift + FL_BIAS) ln 2.
+ * Lanes with x far below come out of the reduction as garbage, which the select at the end replaces. */
+static inline vec FL_(exp_shifted)(vec x, FL_(shift) shift)
+{
+    const vec t = FL_(fma)(x, FL_(splat)(FL_LOG2_E), shift.rounder);
+    const vec n = t - shift.rounder;
     vec r = FL_(fnma)(n, FL_(splat)(FL_LN2_HIGH), x);
     r = FL_(fnma)(n, FL_(splat)(FL_LN2_LOW), r);
 #if FL_BITS == 32
@@ -59,7 +76,7 @@ static inline vec FL_(exp_shifted)(vec x, real shift)
     p = FL_(fma)(FL_(fma)(p, r, FL_(splat)(1)), r, FL_(splat)(1));
     /* t carries n - shift + bias in its low bits: moved up, they are the power of two itself */
     const vec e = p * FL_(from_bits)(FL_(bits)(t) << FL_MANTISSA);
-    return FL_(select_gt)(lowest, x, FL_(splat)(0), e);
+    return FL_(select_gt)(shift.lowest, x, FL_(splat)(0), e);
 }
 
 /* log(w) + c / w for w >= 2^-2, where c is what was lost in rounding w; at most 1.5 ULP of the result for w >= 1.
@@ -101,4 +118,10 @@ static inline vec FL_(log1p)(vec u)
     const vec back = w - u;
     const vec lost = (u - (w - back)) + (one - back);
     return FL_(log_corrected)(w, lost);
+}
+
+/* exp(-x) for x >= 0, of any size */
+static inline vec FL_(exp_minus)(vec x)
+{
+    return FL_(exp_shifted)(FL_(max)(FL_(splat)(-FL_FAR), -x), FL_(shift_of)(FL_(splat)(0)));
 }

@@ -159,3 +159,65 @@ static inline fl_log_form FL_(multiclass_hinge_row)(const fl_call *call, const r
         FL_(block_fill)(g, call->classes, (real)NAN);
     return (fl_log_form){0, loss};
 }
+
+/* the threshold of each lane */
+static inline void FL_(tile_threshold)(double margin, vec target, vec *high, vec *low)
+{
+    const vec m = FL_(splat)((real)margin), rest = FL_(splat)((real)(margin - (double)(real)margin));
+    const vec back = (*high = m - target) - m;
+    const vec lost = (m - (*high - back)) - (target + back) + rest;
+    *low = FL_(select_eq)(lost, lost, lost, FL_(splat)(0)); /* NaN beside an infinite high */
+}
+
+static FL_INLINE void FL_(multiclass_hinge_tile)(const fl_call *call, real *tile, const FL_(lane_targets) *of,
+                                                 real *curvature, double *inside, double *plus)
+{
+    const ptrdiff_t classes = call->classes;
+    const int worst_only = call->option[0] == 1, squared = call->option[2] == 2;
+    const vec zero = FL_(splat)(0), one = FL_(splat)(1);
+    vec high, low, sum = zero, squares = zero, active = zero, worst = zero, chosen = FL_(splat)(-1), class = zero;
+    real target[FL_(lanes)];
+    FL_(target_scores)(call, of, target);
+    FL_(tile_threshold)(call->option[1], FL_(load)(target), &high, &low);
+    for (ptrdiff_t c = 0; c < classes; c++, class += one) {
+        real *const at = tile + c * LANES;
+        const vec d = (FL_(load)(at) + high) + low;
+        const vec u = FL_(select_eq)(class, of->y, zero, FL_(select_gt)(zero, d, zero, d));
+        FL_(store)(at, u);
+        sum += u;
+        squares = FL_(fma)(u, u, squares);
+        active += FL_(select_gt)(u, zero, one, zero);
+        chosen = FL_(select_gt)(u, worst, class, chosen);
+        worst = FL_(max)(worst, u);
+    }
+    /* one class alone: its violation stands for all of them */
+    vec loss = squared ? squares : sum;
+    if (worst_only) {
+        loss = FL_(select_eq)(sum, sum, squared ? worst * worst : worst, sum);
+        sum = worst;
+        active = FL_(select_gt)(worst, zero, one, zero);
+    }
+    const vec slope = FL_(splat)(squared ? 2 : 1) * of->c, bend = FL_(splat)(squared ? 2 : 0) * of->c;
+    const vec unordered = FL_(select_eq)(loss, loss, one, zero);
+    if (call->g) {
+        class = zero;
+        for (ptrdiff_t c = 0; c < classes; c++, class += one) {
+            real *const at = tile + c * LANES;
+            vec u = FL_(load)(at);
+            if (worst_only)
+                u = FL_(select_eq)(class, chosen, u, zero);
+            const vec counts = FL_(select_gt)(u, zero, one, zero);
+            vec g = slope * (squared ? u : counts);
+            g = FL_(select_eq)(class, of->y, zero - slope * (squared ? sum : active), g);
+            FL_(store)(at, FL_(select_eq)(unordered, zero, FL_(splat)((real)NAN), g));
+            if (curvature)
+                FL_(store)(curvature + c * LANES, bend * FL_(select_eq)(class, of->y, active, counts));
+        }
+    }
+    real lane[FL_(lanes)];
+    FL_(store)(lane, loss);
+    for (int i = 0; i < LANES; i++) {
+        inside[i] = 0;
+        plus[i] = (double)lane[i];
+    }
+}

@@ -27,6 +27,19 @@ static inline int64_t fl_index_at(const fl_samples *y, ptrdiff_t i)
     }
 }
 
+/* indices [first, first + n) */
+static inline void fl_read_indices(const fl_samples *y, ptrdiff_t first, int n, ptrdiff_t *into)
+{
+    if (y->kind == FL_I64 && y->stride == 8 && y->repeat == 1) {
+        const int64_t *const p = (const int64_t *)y->data + first;
+        for (int i = 0; i < n; i++)
+            into[i] = (ptrdiff_t)p[i];
+    } else {
+        for (int i = 0; i < n; i++)
+            into[i] = (ptrdiff_t)fl_index_at(y, first + i);
+    }
+}
+
 static inline double fl_weight_at(const fl_samples *w, ptrdiff_t i)
 {
     if (!w->data)

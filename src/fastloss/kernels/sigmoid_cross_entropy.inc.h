@@ -12,7 +12,7 @@ static inline FL_(terms) FL_(sigmoid_cross_entropy_at)(vec z, vec t, const doubl
 {
     (void)option;
     const vec zero = FL_(splat)(0), one = FL_(splat)(1);
-    const vec size = FL_(abs)(z), u = FL_(exp_shifted)(FL_(max)(FL_(splat)(-FL_FAR), -size), 0);
+    const vec size = FL_(abs)(z), u = FL_(exp_minus)(size);
     const vec a = FL_(select_gt)(zero, z, t, one - t);
     const vec r = one / (one + u), near = u * r;
     const vec slope = a - near;

@@ -24,3 +24,46 @@ static inline fl_log_form FL_(softmax_cross_entropy_row)(const fl_call *call, co
     }
     return FL_(log_of_sum_less)(&row, target);
 }
+
+static FL_INLINE void FL_(softmax_cross_entropy_tile)(const fl_call *call, real *tile, const FL_(lane_targets) *of,
+                                                      real *curvature, double *inside, double *plus)
+{
+    const ptrdiff_t classes = call->classes;
+    const vec zero = FL_(splat)(0), one = FL_(splat)(1);
+    const FL_(tile_origin) from = FL_(tile_exponentials_from)(tile, classes);
+    /* four partial sums, so that no addition waits for the one before */
+    vec others[4] = {zero, zero, zero, zero}, picked = zero, beside = zero, class = zero;
+    for (ptrdiff_t c = 0; c < classes; c += 4)
+        for (int k = 0; k < 4 && c + k < classes; k++, class += one) {
+            real *const at = tile + (c + k) * LANES;
+            const vec x = FL_(load)(at), e = FL_(exp_shifted)(x, from.shift);
+            FL_(store)(at, e);
+            picked = FL_(select_eq)(class, of->y, e, picked);
+            others[k] += FL_(select_eq)(class, of->y, zero, e);
+            if (curvature)
+                beside += FL_(select_eq)(x, from.largest, zero, e);
+        }
+    const vec rest = (others[0] + others[1]) + (others[2] + others[3]);
+    const vec sum = rest + picked, inverse = one / sum, factor = of->c * inverse;
+    if (call->g) {
+        class = zero;
+        for (ptrdiff_t c = 0; c < classes; c++, class += one) {
+            real *const at = tile + c * LANES;
+            const vec e = FL_(load)(at);
+            FL_(store)(at, FL_(select_eq)(class, of->y, zero - rest * factor, e * factor));
+            if (curvature) {
+                /* 1 - p is the sum of the others; for the one class that may have more than half, without cancelling */
+                const vec p = e * inverse;
+                vec left = FL_(select_gt)(p, FL_(splat)((real)0.5), beside * inverse, one - p);
+                left = FL_(select_eq)(class, of->y, rest * inverse, left);
+                FL_(store)(curvature + c * LANES, of->c * p * left);
+            }
+        }
+    }
+    FL_(tile_log_forms)(rest, picked, inside, plus);
+    if (!FL_(all_gt)(picked, zero)) { /* a target with next to nothing of the sum, a row of NaN or of -inf */
+        real score[FL_(lanes)];
+        FL_(target_scores)(call, of, score);
+        FL_(far_log_forms)(score, rest, picked, &from, inside, plus);
+    }
+}

@@ -74,11 +74,27 @@ static inline vec FL_(splat)(real x)
 #endif
 }
 
+#if FL_VECTOR_BYTES == 32
+/* all bits set in the first n lanes */
+static inline __m256i FL_(first_lanes)(ptrdiff_t n)
+{
+    static const FL_(integer) window[2 * FL_(lanes)] = {
+#if FL_BITS == 32
+        -1, -1, -1, -1,
+#endif
+        -1, -1, -1, -1};
+    return _mm256_loadu_si256((const __m256i *)(window + LANES - n));
+}
+#endif
+
 /* n < LANES numbers from p, `fill` in the other lanes; nothing past p + n is touched */
 static inline vec FL_(load_part)(const real *p, ptrdiff_t n, real fill)
 {
 #if FL_VECTOR_BYTES == 64
     return (vec)X86(mask_loadu)(FL_(splat)(fill), (1u << n) - 1u, p);
+#elif FL_VECTOR_BYTES == 32
+    const __m256i mask = FL_(first_lanes)(n);
+    return (vec)X86(blendv)(FL_(splat)(fill), X86(maskload)(p, mask), (vec)mask);
 #else
     real lane[FL_(lanes)];
     for (int i = 0; i < LANES; i++)
@@ -91,6 +107,8 @@ static inline void FL_(store_part)(real *p, ptrdiff_t n, vec v)
 {
 #if FL_VECTOR_BYTES == 64
     X86(mask_storeu)(p, (1u << n) - 1u, v);
+#elif FL_VECTOR_BYTES == 32
+    X86(maskstore)(p, FL_(first_lanes)(n), v);
 #else
     real lane[FL_(lanes)];
     FL_(store)(lane, v);
@@ -190,14 +208,47 @@ static inline vec FL_(abs)(vec v)
     return FL_(from_bits)(FL_(bits)(v) & ~FL_(bits)(FL_(splat)((real)-0.0)));
 }
 
+/* how many lanes have a > b */
+static inline int FL_(count_gt)(vec a, vec b)
+{
+#if FL_VECTOR_BYTES == 64
+    return __builtin_popcount(X86_COMPARE(a, b, _CMP_GT_OQ));
+#elif FL_VECTOR_BYTES == 32
+    return __builtin_popcount((unsigned)X86(movemask)(X86(cmp)(a, b, _CMP_GT_OQ)));
+#else
+    real x[FL_(lanes)], y[FL_(lanes)];
+    int count = 0;
+    FL_(store)(x, a);
+    FL_(store)(y, b);
+    for (int i = 0; i < LANES; i++)
+        count += x[i] > y[i];
+    return count;
+#endif
+}
+
+static inline int FL_(any_gt)(vec a, vec b)
+{
+    return FL_(count_gt)(a, b) > 0;
+}
+
+/* false where a lane is NaN */
+static inline int FL_(all_gt)(vec a, vec b)
+{
+    return FL_(count_gt)(a, b) == LANES;
+}
+
 static inline real FL_(largest_lane)(vec v)
 {
+#if FL_VECTOR_BYTES == 64
+    return X86(reduce_max)(v);
+#else
     real lane[FL_(lanes)];
     FL_(store)(lane, v);
     real m = lane[0];
     for (int i = 1; i < LANES; i++)
         m = m > lane[i] ? m : lane[i];
     return m;
+#endif
 }
 
 /* Sums run in SUM_LANES partial sums whatever the register, so that every instruction set adds in one order; blocks
@@ -222,3 +273,43 @@ static inline double FL_(add_lanes)(const vec *partial)
             wide[i] += wide[i + n];
     return wide[0];
 }
+
+/* Transposes LANES vectors in place: in each stage s, lanes with bit s clear keep their side and trade the other with
+ * the vector s further on. */
+#if FL_VECTOR_BYTES
+static FL_INLINE void FL_(transpose)(vec *t)
+{
+#define FL_STAGE(s, low, high)                                                                     \
+    for (int i = 0; i < LANES; i++)                                                                \
+        if (!(i & s)) {                                                                            \
+            const vec a = t[i], b = t[i + s];                                                      \
+            t[i] = FL_SHUFFLE(a, b, low);                                                          \
+            t[i + s] = FL_SHUFFLE(a, b, high);                                                     \
+        }
+#if FL_VECTOR_BYTES * 8 / FL_BITS == 16
+    FL_STAGE(1, FL_LIST(0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30),
+             FL_LIST(1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31))
+    FL_STAGE(2, FL_LIST(0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29),
+             FL_LIST(2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31))
+    FL_STAGE(4, FL_LIST(0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27),
+             FL_LIST(4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31))
+    FL_STAGE(8, FL_LIST(0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),
+             FL_LIST(8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
+#elif FL_VECTOR_BYTES * 8 / FL_BITS == 8
+    FL_STAGE(1, FL_LIST(0, 8, 2, 10, 4, 12, 6, 14), FL_LIST(1, 9, 3, 11, 5, 13, 7, 15))
+    FL_STAGE(2, FL_LIST(0, 1, 8, 9, 4, 5, 12, 13), FL_LIST(2, 3, 10, 11, 6, 7, 14, 15))
+    FL_STAGE(4, FL_LIST(0, 1, 2, 3, 8, 9, 10, 11), FL_LIST(4, 5, 6, 7, 12, 13, 14, 15))
+#elif FL_VECTOR_BYTES * 8 / FL_BITS == 4
+    FL_STAGE(1, FL_LIST(0, 4, 2, 6), FL_LIST(1, 5, 3, 7))
+    FL_STAGE(2, FL_LIST(0, 1, 4, 5), FL_LIST(2, 3, 6, 7))
+#else
+    FL_STAGE(1, FL_LIST(0, 2), FL_LIST(1, 3))
+#endif
+#undef FL_STAGE
+}
+#else
+static FL_INLINE void FL_(transpose)(vec *t)
+{
+    (void)t;
+}
+#endif

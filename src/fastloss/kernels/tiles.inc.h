@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Rows of few classes do not fill registers: there a lane is a row. A tile holds LANES rows with all their classes,
+ * class by class, so that what happens to a row happens in its lane alone.
+ */
+#define FL_NARROW 128 /* classes up to which rows go in tiles; a tile then stays in the first cache level */
+
+/* The scores of `rows` <= LANES rows; lanes past them hold 0. Whole squares are read and written in the tile, which is
+ * as long as that needs: loops of a known length stay in registers. */
+static FL_INLINE void FL_(load_tile)(const real *z, ptrdiff_t stride, int rows, ptrdiff_t classes, real *tile)
+{
+    for (ptrdiff_t c = 0; c < classes; c += LANES) {
+        const ptrdiff_t n = classes - c;
+        vec t[FL_(lanes)];
+        if (n >= LANES) {
+            for (int r = 0; r < LANES; r++)
+                t[r] = r < rows ? FL_(load)(z + r * stride + c) : FL_(splat)(0);
+        } else {
+            for (int r = 0; r < LANES; r++)
+                t[r] = r < rows ? FL_(load_part)(z + r * stride + c, n, 0) : FL_(splat)(0);
+        }
+        FL_(transpose)(t);
+        for (int k = 0; k < LANES; k++)
+            FL_(store)(tile + (c + k) * LANES, t[k]);
+    }
+}
+
+static FL_INLINE void FL_(store_tile)(const real *tile, ptrdiff_t stride, int rows, ptrdiff_t classes, real *g)
+{
+    for (ptrdiff_t c = 0; c < classes; c += LANES) {
+        const ptrdiff_t n = classes - c;
+        vec t[FL_(lanes)];
+        for (int k = 0; k < LANES; k++)
+            t[k] = FL_(load)(tile + (c + k) * LANES);
+        FL_(transpose)(t);
+        if (n >= LANES) {
+            for (int r = 0; r < LANES; r++)
+                if (r < rows)
+                    FL_(store)(g + r * stride + c, t[r]);
+        } else {
+            for (int r = 0; r < LANES; r++)
+                if (r < rows)
+                    FL_(store_part)(g + r * stride + c, n, t[r]);
+        }
+    }
+}
+
+/* `value` in the lanes where `where` is 0 */
+static FL_INLINE void FL_(overwrite_lanes)(real *tile, ptrdiff_t classes, vec where, real value)
+{
+    for (ptrdiff_t c = 0; c < classes; c++) {
+        real *const at = tile + c * LANES;
+        FL_(store)(at, FL_(select_eq)(where, FL_(splat)(0), FL_(splat)(value), FL_(load)(at)));
+    }
+}
