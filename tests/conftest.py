@@ -52,7 +52,9 @@ DEFINITION_ULP = {"float32": 0, "float64": 0 if EXTENDED else 64}
 # allowance is that of the exact result for scores that are each wrong by the same number of units.
 DIFFERENCES = {"MulticlassHinge"}
 
-hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None, database=None)
+# Every run tries the same examples, few for each loss; `--hypothesis-profile thorough` looks for new ones.
+hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None, database=None, max_examples=20)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile("fixed")
 
 

@@ -44,8 +44,8 @@ def test_gradient_rows_add_up_to_0(row_loss: Any, data: Any) -> None:
     scores, targets, _ = data.draw(problems(row_loss, wide=True))
     gradient = row_loss.value_and_grad(scores, targets)[1].astype(np.longdouble)
     size = np.abs(gradient).sum(axis=1)
-    # Each of C entries is rounded once when it is stored.
-    assert (np.abs(gradient.sum(axis=1)) <= 2 * eps(scores) * size + 1e-37).all()
+    # Each entry is rounded for itself, and the target's is a rounded sum of up to 40.
+    assert (np.abs(gradient.sum(axis=1)) <= 4 * eps(scores) * size + 1e-37).all()
 
 
 @given(strategies.data())

@@ -35,8 +35,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """
-    Build the parser of all commands.
+    """Build the parser of all commands.
 
     Returns
     -------
@@ -56,8 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """
-    Run a command.
+    """Run a command.
 
     Parameters
     ----------

@@ -19,8 +19,7 @@ __all__ = ["ArrayReader", "open_array"]
 
 
 class ArrayReader:
-    """
-    An open `.npy` file, read as rows.
+    """An open `.npy` file, read as rows.
 
     Attributes
     ----------
@@ -51,8 +50,7 @@ class ArrayReader:
         return not self._fortran_order or len(self.shape) < 2
 
     def rows(self, start: int, stop: int, row_ndim: int) -> NDArray[Any]:
-        """
-        Read rows `start` to `stop`, counted in C order over the leading axes.
+        """Read rows `start` to `stop`, counted in C order over the leading axes.
 
         Parameters
         ----------

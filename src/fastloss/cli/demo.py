@@ -22,7 +22,7 @@ __all__ = ["add_parser"]
 
 CLASSES = 10
 TEST_ROWS = 450
-MOMENTUM = np.float32(0.9)
+MOMENTUM = 0.9
 # Each of the losses is right to a few units in the last place of float32 in every row.
 START_TOLERANCE = 4 * float(np.finfo(np.float32).eps)
 TIMED_ROUNDS = 200
@@ -183,8 +183,7 @@ def evaluate_case(case: Case, digits: Digits, epochs: int) -> Outcome:
 
 
 def train(case: Case, digits: Digits, epochs: int) -> tuple[list[float], list[float], NDArray[np.float32]]:
-    """
-    Fit a linear classifier by gradient descent with momentum.
+    """Fit a linear classifier by gradient descent with momentum.
 
     Returns
     -------
@@ -196,7 +195,6 @@ def train(case: Case, digits: Digits, epochs: int) -> tuple[list[float], list[fl
     features, targets = digits.train_features, case.targets(digits.train_labels)
     weights = np.zeros((features.shape[1], CLASSES), np.float32)
     velocity = np.zeros_like(weights)
-    step = np.float32(case.learning_rate)
     shrinkage = np.full((features.shape[1], 1), case.penalty, np.float32)
     shrinkage[-1] = 0  # the bias is free
     gradient = np.empty((len(features), CLASSES), np.float32)
@@ -211,7 +209,8 @@ def train(case: Case, digits: Digits, epochs: int) -> tuple[list[float], list[fl
             if epoch == epochs:
                 break
             slope = features.T @ gradient + shrinkage * weights
-            velocity = MOMENTUM * velocity - step * slope
+            velocity *= MOMENTUM
+            velocity -= case.learning_rate * slope
             weights += velocity
             shown.update(1)
     return losses, accuracies, scores

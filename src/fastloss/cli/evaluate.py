@@ -166,23 +166,26 @@ def _evaluate(
     )
 
 
-def _hit_test(loss: Loss) -> Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]] | None:
+def _hit_test(loss: Loss) -> Callable[[NDArray[Any], NDArray[Any]], NDArray[np.bool_]] | None:
     """Return what says which predictions are right, if scores of this loss predict a class."""
-
-    def largest_score(scores: NDArray[Any], labels: NDArray[Any]) -> NDArray[Any]:
-        best = scores.argmax(axis=-1)
-        # The arg max of a row with a NaN is the NaN, which predicts nothing.
-        usable = ~np.isnan(np.take_along_axis(scores, best[..., None], axis=-1)[..., 0])
-        return usable & (best == labels)
-
-    def sign(scores: NDArray[Any], targets: NDArray[Any]) -> NDArray[Any]:
-        return ~np.isnan(scores) & ((scores > 0) == (targets > 0.5))
-
-    tests = {("rowwise", "class index"): largest_score, ("elementwise", "probability"): sign}
+    tests = {("rowwise", "class index"): _largest_is_target, ("elementwise", "probability"): _sign_is_right}
     return tests.get((loss.family, loss.target_kind))
 
 
-def _weight_where(hit: NDArray[Any], weights: NDArray[np.float64] | None) -> float:
+def _largest_is_target(scores: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.bool_]:
+    best = scores.argmax(axis=-1)
+    # The arg max of a row with a NaN is the NaN, which predicts nothing.
+    unknown = np.isnan(np.take_along_axis(scores, best[..., None], axis=-1)[..., 0])
+    hit: NDArray[np.bool_] = (best == labels) & ~unknown
+    return hit
+
+
+def _sign_is_right(scores: NDArray[Any], targets: NDArray[Any]) -> NDArray[np.bool_]:
+    hit: NDArray[np.bool_] = ((scores > 0) == (targets > 0.5)) & ~np.isnan(scores)
+    return hit
+
+
+def _weight_where(hit: NDArray[np.bool_], weights: NDArray[np.float64] | None) -> float:
     if weights is None:
         return float(np.count_nonzero(hit))
     per_sample = weights.reshape(weights.shape + (1,) * (hit.ndim - weights.ndim))

@@ -23,8 +23,7 @@ def loss_classes() -> dict[str, type[Loss]]:
 
 
 def make_loss(name: str, assignments: Sequence[str]) -> Loss:
-    """
-    Construct a loss.
+    """Construct a loss.
 
     Parameters
     ----------

@@ -81,8 +81,7 @@ def _finish(file: BinaryIO, temporary: Path, path: Path) -> None:
 
 @contextmanager
 def write_array(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Iterator[ArrayWriter]:
-    """
-    Write a `.npy` file block by block.
+    """Write a `.npy` file block by block.
 
     Written, not mapped: on a full disk a write is an error, but touching a mapped page ends the process.
     """

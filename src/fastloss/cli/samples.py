@@ -22,8 +22,7 @@ FORTRAN_BLOCK_BYTES = 16 << 20
 
 
 class Samples:
-    """
-    Three files of one shape of samples, checked against each other and against a loss.
+    """Three files of one shape of samples, checked against each other and against a loss.
 
     Rows are all but the last axis of the scores, counted in C order. Elementwise losses see one-dimensional
     scores as rows of one number.

@@ -11,8 +11,7 @@ __all__ = ["load_digits"]
 
 
 def load_digits() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """
-    Load 1,797 small images of handwritten digits.
+    """Load 1,797 small images of handwritten digits.
 
     Returns
     -------

@@ -20,9 +20,11 @@
 #if defined(__GNUC__) || defined(__clang__)
 #define FL_INLINE inline __attribute__((always_inline))
 #define FL_PREFETCH(p) __builtin_prefetch(p)
+#define FL_PREFETCH_WRITE(p) __builtin_prefetch(p, 1)
 #else
 #define FL_INLINE inline
 #define FL_PREFETCH(p) ((void)0)
+#define FL_PREFETCH_WRITE(p) ((void)0)
 #endif
 
 /* lanes of two vectors by constant number; a list is kept together on its way through macros */

@@ -50,6 +50,12 @@ static FL_INLINE void FL_(narrow_rows)(const fl_call *call, ptrdiff_t first, int
         of.c = FL_(load)(w);
     }
     FL_(load_tile)(z, call->z_stride, rows, call->classes, tile);
+    /* the next tile, while this one is computed */
+    for (ptrdiff_t j = 0; j < LANES * call->classes; j += 64 / (ptrdiff_t)sizeof(real)) {
+        FL_PREFETCH(z + LANES * call->z_stride + j);
+        if (g)
+            FL_PREFETCH_WRITE(g + LANES * call->g_stride + j);
+    }
     tile_loss(call, tile, &of, h ? curvature : NULL, inside, plus);
     if (!all) { /* a row of weight 0 does not count, whatever it holds */
         for (int r = 0; r < LANES; r++) {

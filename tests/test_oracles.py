@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""fastloss says what others say: SciPy, scikit-learn, PyTorch and the node tests of ONNX.
+
+The heavy ones are skipped, visibly, where they are not installed; `pip install ".[oracles]"` brings them.
+"""
+
+import importlib
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.optimize
+import scipy.special
+from numpy.testing import assert_allclose
+
+import fastloss as fl
+
+
+def oracle(name: str) -> Any:
+    """Import a module that need not be there; what it warns of while it loads is not our concern."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pytest.importorskip(name, reason=f"{name} is not installed: pip install '.[oracles]'")
+
+
+def problem(dtype: str, rows: int = 60, classes: int = 12) -> tuple[Any, Any, Any]:
+    random = np.random.default_rng(7)
+    scores = random.normal(scale=3, size=(rows, classes)).astype(dtype)
+    return scores, random.integers(0, classes, rows), random.uniform(0.5, 2, rows)
+
+
+def close(actual: Any, expected: Any, dtype: Any, ulp: int = 32) -> None:
+    """Both sides round; differences of probabilities and targets are as exact as the probabilities are."""
+    eps = np.finfo(dtype).eps
+    assert_allclose(np.asarray(actual, dtype=np.float64), np.asarray(expected), rtol=ulp * eps, atol=ulp * eps / 4)
+
+
+# SciPy
+
+
+def test_softmax_cross_entropy_is_scipys_logsumexp(dtype: str) -> None:
+    scores, targets, sample_weight = problem(dtype)
+    wide = scores.astype(np.float64)
+    each = scipy.special.logsumexp(wide, axis=1) - wide[np.arange(60), targets]
+    close(fl.SoftmaxCrossEntropy(reduction="none")(scores, targets), each, dtype)
+    close(fl.SoftmaxCrossEntropy()(scores, targets, sample_weight), np.average(each, weights=sample_weight), dtype)
+    gradient = scipy.special.softmax(wide, axis=1)
+    gradient[np.arange(60), targets] -= 1
+    close(fl.SoftmaxCrossEntropy(reduction="sum").value_and_grad(scores, targets)[1], gradient, dtype)
+
+
+def test_sigmoid_cross_entropy_is_scipys_expit(dtype: str) -> None:
+    scores, _, _ = problem(dtype)
+    targets = np.random.default_rng(8).random(scores.shape, dtype=dtype)
+    wide, t = scores.astype(np.float64), targets.astype(np.float64)
+    each = -t * scipy.special.log_expit(wide) - (1 - t) * scipy.special.log_expit(-wide)
+    value, gradient, hessian = fl.SigmoidCrossEntropy(reduction="none").value_grad_hess(scores, targets)
+    close(value, each, dtype)
+    close(gradient, scipy.special.expit(wide) - t, dtype)
+    close(hessian, scipy.special.expit(wide) * scipy.special.expit(-wide), dtype)
+
+
+@pytest.mark.parametrize(
+    "loss", [fl.SoftmaxCrossEntropy(), fl.MulticlassHinge(power=2), fl.SigmoidCrossEntropy()], ids=repr
+)
+def test_scipy_finds_the_same_gradient(loss: Any) -> None:
+    scores, targets, _ = problem("float64", rows=4, classes=5)
+    if loss.family == "elementwise":
+        targets = np.eye(12)[targets][:, :5]
+    targets = targets % 5 if loss.family == "rowwise" else targets
+    error = scipy.optimize.check_grad(
+        lambda z: loss(z.reshape(4, 5), targets),
+        lambda z: loss.value_and_grad(z.reshape(4, 5), targets)[1].ravel(),
+        scores.ravel(),
+    )
+    assert error < 1e-5
+
+
+# scikit-learn
+
+
+def test_softmax_cross_entropy_is_scikit_learns(dtype: str) -> None:
+    sklearn_loss = oracle("sklearn._loss")
+    scores, targets, sample_weight = problem(dtype)
+    theirs = sklearn_loss.HalfMultinomialLoss(n_classes=12)
+    arguments = {"y_true": targets.astype(dtype), "raw_prediction": scores, "sample_weight": sample_weight.astype(dtype)}
+    value, gradient = theirs.loss_gradient(**arguments)
+    weights = sample_weight.astype(dtype)
+    ours, our_gradient = fl.SoftmaxCrossEntropy(reduction="none").value_and_grad(scores, targets, weights)
+    close(ours, value, dtype)
+    close(our_gradient, gradient, dtype)
+    _, hessian = theirs.gradient_hessian(**arguments)
+    close(fl.SoftmaxCrossEntropy(reduction="sum").value_grad_hess(scores, targets, weights)[2], hessian, dtype)
+
+
+def test_sigmoid_cross_entropy_is_scikit_learns(dtype: str) -> None:
+    sklearn_loss = oracle("sklearn._loss")
+    scores, _, _ = problem(dtype)
+    z = np.ascontiguousarray(scores[:, 0])
+    t = np.random.default_rng(9).random(len(z), dtype=dtype)
+    theirs = sklearn_loss.HalfBinomialLoss()
+    value, gradient, hessian = fl.SigmoidCrossEntropy(reduction="none").value_grad_hess(z, t)
+    close(value, theirs.loss(y_true=t, raw_prediction=z), dtype)
+    their_gradient, their_hessian = theirs.gradient_hessian(y_true=t, raw_prediction=z)
+    close(gradient, their_gradient, dtype)
+    close(hessian, their_hessian, dtype)
+
+
+def test_metrics_of_scikit_learn() -> None:
+    metrics = oracle("sklearn.metrics")
+    scores, targets, sample_weight = problem("float64")
+    labels = np.arange(12)
+    expected = metrics.log_loss(targets, scipy.special.softmax(scores, axis=1), sample_weight=sample_weight, labels=labels)
+    close(fl.SoftmaxCrossEntropy()(scores, targets, sample_weight), expected, "float64")
+    expected = metrics.hinge_loss(targets, scores, sample_weight=sample_weight, labels=labels)
+    close(fl.MulticlassHinge(form="crammer-singer")(scores, targets, sample_weight), expected, "float64")
+
+
+# PyTorch
+
+
+def test_cross_entropy_of_pytorch(dtype: str) -> None:
+    torch = oracle("torch")
+    scores, targets, _ = problem(dtype)
+    for reduction in ("mean", "sum", "none"):
+        z = torch.tensor(scores, requires_grad=True)
+        expected = torch.nn.functional.cross_entropy(z, torch.tensor(targets), reduction=reduction)
+        expected.sum().backward()
+        value, gradient = fl.SoftmaxCrossEntropy(reduction=reduction).value_and_grad(scores, targets)
+        close(value, expected.detach().numpy(), dtype)
+        close(gradient, z.grad.numpy(), dtype)
+
+
+def test_second_derivatives_of_pytorch() -> None:
+    torch = oracle("torch")
+    scores, targets, _ = problem("float64", rows=3, classes=5)
+    targets = targets % 5
+    hard = torch.tensor(np.eye(5)[targets])
+    functional = torch.nn.functional
+    cases = [
+        (fl.SoftmaxCrossEntropy(reduction="sum"), targets, lambda z: functional.cross_entropy(z, torch.tensor(targets), reduction="sum")),
+        (
+            fl.SigmoidCrossEntropy(reduction="sum"),
+            hard.numpy(),
+            lambda z: functional.binary_cross_entropy_with_logits(z, hard, reduction="sum"),
+        ),
+    ]
+    for loss, t, theirs in cases:
+        full = torch.autograd.functional.hessian(theirs, torch.tensor(scores)).reshape(15, 15)
+        hessian = loss.value_grad_hess(scores, t)[2]
+        close(hessian.ravel(), full.diagonal().numpy(), "float64")
+
+
+@pytest.mark.parametrize("power", [1, 2])
+@pytest.mark.parametrize("margin", [1.0, 0.3])
+def test_multi_margin_loss_of_pytorch(dtype: str, power: int, margin: float) -> None:
+    """Which divides by the number of classes."""
+    torch = oracle("torch")
+    scores, targets, _ = problem(dtype)
+    for reduction in ("mean", "sum", "none"):
+        z = torch.tensor(scores, requires_grad=True)
+        expected = 12 * torch.nn.functional.multi_margin_loss(
+            z, torch.tensor(targets), p=power, margin=margin, reduction=reduction
+        )
+        expected.sum().backward()
+        loss = fl.MulticlassHinge(power=power, margin=margin, reduction=reduction)
+        value, gradient = loss.value_and_grad(scores, targets)
+        # Violations near 0 are as exact as the scores, which reach 12.
+        eps = np.finfo(dtype).eps
+        assert_allclose(value, expected.detach().numpy(), rtol=32 * eps, atol=64 * eps)
+        assert_allclose(gradient, z.grad.numpy(), rtol=32 * eps, atol=64 * eps)
+
+
+def test_binary_cross_entropy_of_pytorch(dtype: str) -> None:
+    torch = oracle("torch")
+    scores, _, _ = problem(dtype)
+    targets = np.random.default_rng(10).random(scores.shape, dtype=dtype)
+    for reduction in ("mean", "sum", "none"):
+        z = torch.tensor(scores, requires_grad=True)
+        expected = torch.nn.functional.binary_cross_entropy_with_logits(z, torch.tensor(targets), reduction=reduction)
+        expected.sum().backward()
+        value, gradient = fl.SigmoidCrossEntropy(reduction=reduction).value_and_grad(scores, targets)
+        close(value, expected.detach().numpy(), dtype)
+        close(gradient, z.grad.numpy(), dtype)
+
+
+def test_training_steps_of_pytorch(dtype: str) -> None:
+    """Ten steps of gradient descent on a linear classifier end at the same weights."""
+    torch = oracle("torch")
+    random = np.random.default_rng(11)
+    inputs, targets = random.normal(size=(40, 6)).astype(dtype), random.integers(0, 4, 40)
+    weights = np.zeros((6, 4), dtype=dtype)
+    theirs = torch.zeros((6, 4), dtype=getattr(torch, dtype), requires_grad=True)
+    loss = fl.SoftmaxCrossEntropy()
+    for _ in range(10):
+        weights -= 0.5 * inputs.T @ loss.value_and_grad(inputs @ weights, targets)[1]
+        value = torch.nn.functional.cross_entropy(torch.tensor(inputs) @ theirs, torch.tensor(targets))
+        (gradient,) = torch.autograd.grad(value, theirs)
+        theirs = (theirs - 0.5 * gradient).detach().requires_grad_()
+    # Rounding grows from step to step.
+    close(weights, theirs.detach().numpy(), dtype, ulp=256)
+
+
+# ONNX
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def onnx_cases() -> list[Any]:
+    onnx = oracle("onnx")
+    cases = oracle("onnx.backend.test.loader")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = cases.load_model_tests(kind="node") or []
+    if not found:
+        pytest.fail(f"onnx {onnx.__version__} has no node tests")
+    return [case for case in found if case.name.startswith("test_sce_") and not case.name.endswith("_expanded")]
+
+
+def test_node_tests_of_onnx() -> None:
+    """SoftmaxCrossEntropyLoss with the classes on axis 1, moved to the last; weights of classes and ignored labels wait."""
+    ran = []
+    for case in onnx_cases():
+        ran.append(case)
+    assert len(ran) > 0
