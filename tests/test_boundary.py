@@ -2,8 +2,6 @@
 """Everything that is refused, with a message that names the argument, and odd input that is not."""
 
 import re
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,18 +9,16 @@ from numpy.testing import assert_array_equal
 
 import fastloss as fl
 
-Make = Callable[..., Any]
-
 SHAPES = [(1, 1), (6, 5), (9, 40), (2, 1500)]
 
 
-def refused(error: type[Exception], *words: str) -> Any:
+def refused(error, *words):
     """Expect an error whose message has all these words, in any order."""
     return pytest.raises(error, match="(?s)" + "".join(f"(?=.*{re.escape(word)})" for word in words))
 
 
 @pytest.fixture
-def given(loss: Any, make_samples: Make) -> tuple[Any, Any]:
+def given(loss, make_samples):
     scores, targets, _ = make_samples(loss, "float64", (6, 5))
     return scores, targets
 
@@ -39,7 +35,7 @@ def given(loss: Any, make_samples: Make) -> tuple[Any, Any]:
     ],
     ids=lambda scores: str(scores.dtype),
 )
-def test_scores_of_no_use(loss: Any, given: Any, scores: Any) -> None:
+def test_scores_of_no_use(loss, given, scores):
     if scores.dtype == np.longdouble and np.dtype(np.longdouble) == np.dtype(np.float64):
         pytest.skip("long double is double here")
     for method in (loss, loss.value_and_grad, loss.value_grad_hess):
@@ -47,31 +43,31 @@ def test_scores_of_no_use(loss: Any, given: Any, scores: Any) -> None:
             method(scores, given[1])
 
 
-def test_scores_without_a_class_axis(row_loss: Any) -> None:
+def test_scores_without_a_class_axis(row_loss):
     with refused(ValueError, "scores", "axis"):
         row_loss(np.float64(1.0), 0)
 
 
 @pytest.mark.parametrize("targets", [[0.0, 1.0, 0.0], [True, False, True], ["0", "1", "0"], [0j, 1j, 0j], [None] * 3])
-def test_class_indices_of_no_use(row_loss: Any, targets: Any) -> None:
+def test_class_indices_of_no_use(row_loss, targets):
     with refused(TypeError, "targets", str(np.asarray(targets).dtype), "integer"):
         row_loss(np.zeros((3, 4)), targets)
 
 
 @pytest.mark.parametrize("targets", [["0", "1", "0"], [0j, 1j, 0j], [None] * 3])
-def test_probabilities_of_no_use(element_loss: Any, targets: Any) -> None:
+def test_probabilities_of_no_use(element_loss, targets):
     with refused(TypeError, "targets", str(np.asarray(targets).dtype)):
         element_loss(np.zeros(3), targets)
 
 
 @pytest.mark.parametrize("shape", [(), (5,), (6, 1), (1, 6), (6, 5), (7,)])
-def test_class_indices_of_another_shape(row_loss: Any, shape: tuple[int, ...]) -> None:
+def test_class_indices_of_another_shape(row_loss, shape):
     with refused(ValueError, "targets", "(6,)", str(shape)):
         row_loss(np.zeros((6, 5)), np.zeros(shape, dtype=int))
 
 
 @pytest.mark.parametrize("shape", [(), (6,), (6, 1), (1, 5), (5, 6), (1, 6, 5), (30,)])
-def test_probabilities_are_not_broadcast(element_loss: Any, shape: tuple[int, ...]) -> None:
+def test_probabilities_are_not_broadcast(element_loss, shape):
     with refused(ValueError, "targets", "(6, 5)", str(shape)):
         element_loss(np.zeros((6, 5)), np.zeros(shape))
 
@@ -79,7 +75,7 @@ def test_probabilities_are_not_broadcast(element_loss: Any, shape: tuple[int, ..
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint32", "int64", "uint64", ">i4"])
 @pytest.mark.parametrize("bad", [5, -1, 100, "most", "least"])
 @pytest.mark.parametrize("row", [0, 3, 5])
-def test_label_outside(row_loss: Any, row: int, bad: Any, dtype: str, make_samples: Make) -> None:
+def test_label_outside(row_loss, row, bad, dtype, make_samples):
     limits = np.iinfo(dtype)
     label = {"most": limits.max, "least": limits.min}.get(bad, bad)
     if not limits.min <= label <= limits.max or 0 <= label < 5:
@@ -102,7 +98,7 @@ def test_label_outside(row_loss: Any, row: int, bad: Any, dtype: str, make_sampl
     assert_array_equal(scores, before)
 
 
-def test_first_bad_label_is_named(row_loss: Any) -> None:
+def test_first_bad_label_is_named(row_loss):
     """By its place in the flattened targets; of a long batch too, which several threads may have looked at."""
     targets = np.zeros((300, 100), dtype=int)
     targets[123, 45], targets[200, 0] = 10, -1
@@ -111,7 +107,7 @@ def test_first_bad_label_is_named(row_loss: Any) -> None:
             row_loss(np.zeros((300, 100, 10), dtype=np.float32), targets)
 
 
-def test_bad_label_of_a_row_that_does_not_count_is_still_an_error(row_loss: Any) -> None:
+def test_bad_label_of_a_row_that_does_not_count_is_still_an_error(row_loss):
     with refused(ValueError, "targets", "row 1", "9"):
         row_loss(np.zeros((2, 3)), [0, 9], [1.0, 0.0])
 
@@ -119,7 +115,7 @@ def test_bad_label_of_a_row_that_does_not_count_is_still_an_error(row_loss: Any)
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
 @pytest.mark.parametrize("bad", [-0.25, 1.5, 1 + 2.0**-10, np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("size", [30, 1000, 300_000])
-def test_probability_outside(element_loss: Any, size: int, bad: float, dtype: str) -> None:
+def test_probability_outside(element_loss, size, bad, dtype):
     scores, targets = np.zeros((2, size // 2), dtype=dtype), np.full((2, size // 2), 0.5, dtype=dtype)
     out, hess_out = np.full_like(scores, 7), np.full_like(scores, 7)
     for position in (0, size // 2, size - 1):
@@ -139,19 +135,19 @@ def test_probability_outside(element_loss: Any, size: int, bad: float, dtype: st
 
 
 @pytest.mark.parametrize("bad", [2, -1])
-def test_integer_probability_outside(element_loss: Any, bad: int) -> None:
+def test_integer_probability_outside(element_loss, bad):
     with refused(ValueError, "targets", "position 1", str(bad), "[0, 1]"):
         element_loss(np.zeros(3), [0, bad, 1])
 
 
 @pytest.mark.parametrize("shape", [(5,), (6, 2), (1,), (1, 6), (6, 1, 1), (0,), (7,)])
-def test_weights_of_another_shape(loss: Any, given: Any, shape: tuple[int, ...]) -> None:
+def test_weights_of_another_shape(loss, given, shape):
     with refused(ValueError, "sample_weight", str(shape)):
         loss(*given, np.ones(shape))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_weights_that_are_not_finite(loss: Any, given: Any, bad: float) -> None:
+def test_weights_that_are_not_finite(loss, given, bad):
     scores, targets = given
     before = scores.copy()
     for dtype in ("float32", "float64", "float16"):
@@ -164,22 +160,22 @@ def test_weights_that_are_not_finite(loss: Any, given: Any, bad: float) -> None:
     assert_array_equal(scores, before)
 
 
-def test_infinite_weights_that_cancel(loss: Any, given: Any) -> None:
+def test_infinite_weights_that_cancel(loss, given):
     with refused(ValueError, "sample_weight", "finite"):
         loss(*given, np.array([np.inf, -np.inf, 1, 1, 1, 1]))
 
 
 @pytest.mark.parametrize("sample_weight", [["1"] * 6, [1j] * 6, [None] * 6, "1"])
-def test_weights_of_no_use(loss: Any, given: Any, sample_weight: Any) -> None:
+def test_weights_of_no_use(loss, given, sample_weight):
     with refused(TypeError, "sample_weight"):
         loss(*given, sample_weight)
 
 
 @pytest.mark.parametrize("name", ["out", "hess_out"])
-def test_outputs_that_cannot_be_written(loss: Any, given: Any, name: str) -> None:
+def test_outputs_that_cannot_be_written(loss, given, name):
     scores, targets = given
 
-    def call(output: Any) -> Any:
+    def call(output):
         return loss.value_grad_hess(scores, targets, **{name: output})
 
     for shape in ((5, 6), (6,), (6, 6), (7, 5), (1, 6, 5), ()):
@@ -198,13 +194,13 @@ def test_outputs_that_cannot_be_written(loss: Any, given: Any, name: str) -> Non
         call(read_only)
 
 
-def test_float32_scores_do_not_write_float64(loss: Any, make_samples: Make) -> None:
+def test_float32_scores_do_not_write_float64(loss, make_samples):
     scores, targets, _ = make_samples(loss, "float32", (6, 5))
     with refused(TypeError, "out", "float32", "float64"):
         loss.value_and_grad(scores, targets, out=np.empty((6, 5)))
 
 
-def test_outputs_that_overlap(loss: Any, given: Any) -> None:
+def test_outputs_that_overlap(loss, given):
     scores, targets = given
     buffer = np.empty((7, 5))
     for out, hess_out in ((buffer[:6], buffer[1:]), (buffer[:6], buffer[:6]), (scores, scores)):
@@ -212,7 +208,7 @@ def test_outputs_that_overlap(loss: Any, given: Any) -> None:
             loss.value_grad_hess(scores, targets, out=out, hess_out=hess_out)
 
 
-def test_interleaved_outputs_do_not_overlap(loss: Any, given: Any) -> None:
+def test_interleaved_outputs_do_not_overlap(loss, given):
     """Memory that two views share the range of, but no element."""
     scores, targets = given
     expected = loss.value_grad_hess(scores, targets)
@@ -223,7 +219,7 @@ def test_interleaved_outputs_do_not_overlap(loss: Any, given: Any) -> None:
         assert_array_equal(hessian, expected[2])
 
 
-def test_output_that_partly_overlaps_the_scores(loss: Any, dtype: str, make_samples: Make) -> None:
+def test_output_that_partly_overlaps_the_scores(loss, dtype, make_samples):
     """Shifted by a row or by an element, or the same memory in another order: no copy is made in secret."""
     scores, targets, _ = make_samples(loss, dtype, (12, 12))
     buffer = np.zeros(156, dtype=dtype)
@@ -239,7 +235,7 @@ def test_output_that_partly_overlaps_the_scores(loss: Any, dtype: str, make_samp
         assert_array_equal(z, scores)
 
 
-def test_outputs_over_other_inputs(loss: Any, make_samples: Make) -> None:
+def test_outputs_over_other_inputs(loss, make_samples):
     scores, targets, _ = make_samples(loss, "float64", (6, 6))
     before = scores.copy()
     weights = np.ones((6, 6))
@@ -254,7 +250,7 @@ def test_outputs_over_other_inputs(loss: Any, make_samples: Make) -> None:
     assert (weights == 1).all()
 
 
-def layouts(array: Any) -> dict[str, Any]:
+def layouts(array):
     """The same numbers, stored in every way NumPy knows."""
     read_only = array.copy()
     read_only.flags.writeable = False
@@ -280,9 +276,7 @@ def layouts(array: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_input_in_any_layout(
-    loss: Any, dtype: str, shape: tuple[int, int], make_case: Make, assert_exact: Callable[..., None]
-) -> None:
+def test_input_in_any_layout(loss, dtype, shape, make_case, assert_exact):
     scores, targets, sample_weight, truth = make_case(loss, dtype, shape, weighted=True)
     changed = [(view, targets, sample_weight) for view in layouts(scores).values()]
     changed += [(scores, view, sample_weight) for view in layouts(targets).values()]
@@ -298,9 +292,7 @@ def test_input_in_any_layout(
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_output_in_any_layout(
-    loss: Any, dtype: str, shape: tuple[int, int], make_case: Make, assert_exact: Callable[..., None]
-) -> None:
+def test_output_in_any_layout(loss, dtype, shape, make_case, assert_exact):
     scores, targets, sample_weight, truth = make_case(loss, dtype, shape, weighted=True)
     first, second = layouts(np.zeros(shape, dtype=dtype)), layouts(np.zeros(shape, dtype=dtype))
     for name in first.keys() - {"read-only", "memoryview"}:
@@ -312,9 +304,7 @@ def test_output_in_any_layout(
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_gradient_over_scores_in_any_layout(
-    loss: Any, dtype: str, shape: tuple[int, int], make_case: Make, assert_exact: Callable[..., None]
-) -> None:
+def test_gradient_over_scores_in_any_layout(loss, dtype, shape, make_case, assert_exact):
     scores, targets, sample_weight, truth = make_case(loss, dtype, shape, weighted=True)
     found = layouts(scores)
     for name in found.keys() - {"read-only", "memoryview"}:
@@ -324,7 +314,7 @@ def test_gradient_over_scores_in_any_layout(
         assert_exact(loss, scores, targets, value=value, gradient=gradient, truth=truth)
 
 
-def test_broadcast_scores(loss: Any, make_samples: Make) -> None:
+def test_broadcast_scores(loss, make_samples):
     """One row, repeated without memory of its own."""
     scores, targets, _ = make_samples(loss, "float32", (6, 5))
     repeated = np.broadcast_to(scores[0], (6, 5))
@@ -334,7 +324,7 @@ def test_broadcast_scores(loss: Any, make_samples: Make) -> None:
         assert_array_equal(actual, true)
 
 
-def test_inputs_are_left_alone(loss: Any, dtype: str, make_samples: Make) -> None:
+def test_inputs_are_left_alone(loss, dtype, make_samples):
     arguments = make_samples(loss, dtype, (6, 5))
     before = [argument.copy() for argument in arguments]
     loss(*arguments)
@@ -344,7 +334,7 @@ def test_inputs_are_left_alone(loss: Any, dtype: str, make_samples: Make) -> Non
         assert_array_equal(argument, true)
 
 
-def test_missing_and_unknown_arguments(loss: Any, given: Any) -> None:
+def test_missing_and_unknown_arguments(loss, given):
     with pytest.raises(TypeError):
         loss(given[0])
     with pytest.raises(TypeError):
@@ -353,6 +343,6 @@ def test_missing_and_unknown_arguments(loss: Any, given: Any) -> None:
         loss.value_and_grad(*given, hess_out=np.empty((6, 5)))
 
 
-def test_ragged_scores(loss: Any) -> None:
+def test_ragged_scores(loss):
     with pytest.raises(ValueError, match="inhomogeneous"):
         loss([[0.0, 1.0], [0.0]], [0, 0])

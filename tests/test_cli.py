@@ -4,6 +4,7 @@
 import io
 import json
 import math
+import os
 import re
 import signal
 import subprocess
@@ -106,11 +107,15 @@ def test_info_json():
     assert json.loads(done.stdout) == fastloss.show_config(mode="dicts")
 
 
+def buffered():
+    """Return an environment in which output is lost as late as can be: when Python ends."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="a closed pipe is another error there")
 def test_reader_that_leaves():
-    process = subprocess.Popen(
-        [sys.executable, "-m", "fastloss", "info"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    command = [sys.executable, "-m", "fastloss", "info"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=buffered())
     process.stdout.close()
     assert process.wait(60) == 141
     assert process.stderr.read() == ""
@@ -121,10 +126,22 @@ def test_reader_that_leaves():
 def test_results_that_cannot_be_printed():
     with Path("/dev/full").open("w") as full:
         command = [sys.executable, "-m", "fastloss", "info"]
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False, env=buffered()
+        )
     assert done.returncode == 2
     assert done.stderr.startswith("fastloss: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_an_error_elsewhere_spares_stdout(monkeypatch, capfd):
+    def unlucky(*_):
+        raise OSError("the disk\nis on fire")
+
+    monkeypatch.setattr(demo, "train", unlucky)
+    assert cli.main(["demo"]) == 2
+    print("still here")
+    assert capfd.readouterr() == ("still here\n", "fastloss: the disk is on fire\n")
 
 
 def test_interrupt(monkeypatch, capsys):
@@ -278,7 +295,7 @@ def test_progress_with_tqdm(monkeypatch):
     with progress(10, "training", "epochs") as shown:
         shown.update(10)
     assert "training" in terminal.getvalue()
-    assert "10.0" in terminal.getvalue()
+    assert "/10 [" in terminal.getvalue()
     assert terminal.getvalue().isascii()
 
 

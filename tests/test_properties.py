@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What is true of a loss for any scores at all, with scores found by Hypothesis."""
 
-from typing import Any
-
 import numpy as np
 from hypothesis import given, strategies
 from hypothesis.extra import numpy as arrays
@@ -12,7 +10,7 @@ import fastloss as fl
 
 
 @strategies.composite
-def problems(draw: Any, loss: Any, *, wide: bool = False) -> tuple[Any, Any, Any]:
+def problems(draw, loss, *, wide=False):
     """Scores, targets and integer weights, of both dtypes and of any small shape."""
     dtype = draw(strategies.sampled_from(["float32", "float64"]))
     rows, classes = draw(strategies.integers(1, 9)), draw(strategies.integers(1, 40))
@@ -27,12 +25,12 @@ def problems(draw: Any, loss: Any, *, wide: bool = False) -> tuple[Any, Any, Any
     return scores, targets, weights
 
 
-def eps(array: Any) -> float:
+def eps(array):
     return float(np.finfo(array.dtype).eps)
 
 
 @given(strategies.data())
-def test_losses_are_not_negative(loss: Any, data: Any) -> None:
+def test_losses_are_not_negative(loss, data):
     scores, targets, _ = data.draw(problems(loss, wide=True))
     value, _, hessian = loss.value_grad_hess(scores, targets)
     assert np.all(np.asarray(value) >= 0)
@@ -40,7 +38,7 @@ def test_losses_are_not_negative(loss: Any, data: Any) -> None:
 
 
 @given(strategies.data())
-def test_gradient_rows_add_up_to_0(row_loss: Any, data: Any) -> None:
+def test_gradient_rows_add_up_to_0(row_loss, data):
     scores, targets, _ = data.draw(problems(row_loss, wide=True))
     gradient = row_loss.value_and_grad(scores, targets)[1].astype(np.longdouble)
     size = np.abs(gradient).sum(axis=1)
@@ -49,7 +47,7 @@ def test_gradient_rows_add_up_to_0(row_loss: Any, data: Any) -> None:
 
 
 @given(strategies.data())
-def test_a_shift_of_all_scores_changes_nothing(row_loss: Any, data: Any) -> None:
+def test_a_shift_of_all_scores_changes_nothing(row_loss, data):
     scores, targets, _ = data.draw(problems(row_loss))
     # Whole numbers and halves, which a shift by a whole number leaves exact.
     scores = np.round(scores * 2) / 2
@@ -61,7 +59,7 @@ def test_a_shift_of_all_scores_changes_nothing(row_loss: Any, data: Any) -> None
 
 
 @given(strategies.data())
-def test_integer_weights_repeat_samples(loss: Any, data: Any) -> None:
+def test_integer_weights_repeat_samples(loss, data):
     scores, targets, weights = data.draw(problems(loss))
     loss = loss.replace(reduction="sum")
     weighted, gradient = loss.value_and_grad(scores, targets, weights)
@@ -72,7 +70,7 @@ def test_integer_weights_repeat_samples(loss: Any, data: Any) -> None:
 
 
 @given(strategies.data())
-def test_weight_0_removes_samples(loss: Any, data: Any) -> None:
+def test_weight_0_removes_samples(loss, data):
     scores, targets, weights = data.draw(problems(loss))
     kept = weights > 0
     with_zeros = loss.value_and_grad(scores, targets, weights)
@@ -87,7 +85,7 @@ def test_weight_0_removes_samples(loss: Any, data: Any) -> None:
 
 
 @given(strategies.data())
-def test_order_of_samples_does_not_matter(loss: Any, data: Any) -> None:
+def test_order_of_samples_does_not_matter(loss, data):
     scores, targets, weights = data.draw(problems(loss))
     order = np.array(data.draw(strategies.permutations(range(len(scores)))))
     loss = loss.replace(reduction="none")
@@ -97,7 +95,7 @@ def test_order_of_samples_does_not_matter(loss: Any, data: Any) -> None:
 
 
 @given(strategies.data())
-def test_order_of_classes_does_not_matter(row_loss: Any, data: Any) -> None:
+def test_order_of_classes_does_not_matter(row_loss, data):
     scores, targets, _ = data.draw(problems(row_loss))
     if getattr(row_loss, "form", "") == "crammer-singer":
         # With equal scores, the first class of all takes the gradient.
@@ -106,14 +104,14 @@ def test_order_of_classes_does_not_matter(row_loss: Any, data: Any) -> None:
     place = np.argsort(order)
     value, gradient, hessian = row_loss.value_grad_hess(scores, targets)
     value_after, gradient_after, hessian_after = row_loss.value_grad_hess(scores[:, order], place[targets])
-    close: dict[str, float] = {"rtol": 16 * eps(scores), "atol": 1e-37}
+    close = {"rtol": 16 * eps(scores), "atol": 1e-37}
     assert_allclose(value_after, value, **close)
     assert_allclose(gradient_after, gradient[:, order], **close)
     assert_allclose(hessian_after, hessian[:, order], **close)
 
 
 @given(strategies.data())
-def test_losses_are_convex(loss: Any, data: Any) -> None:
+def test_losses_are_convex(loss, data):
     """Between two points a loss is below the line, and above the tangent."""
     loss = loss.replace(reduction="sum")
     scores, targets, _ = data.draw(problems(loss))
@@ -127,7 +125,7 @@ def test_losses_are_convex(loss: Any, data: Any) -> None:
 
 
 @given(strategies.data())
-def test_sigmoid_is_symmetric(data: Any) -> None:
+def test_sigmoid_is_symmetric(data):
     loss = fl.SigmoidCrossEntropy(reduction="none")
     scores, targets, _ = data.draw(problems(loss))
     targets = np.round(targets * 8) / 8  # 1 - t is then exact
@@ -139,7 +137,7 @@ def test_sigmoid_is_symmetric(data: Any) -> None:
 
 
 @given(strategies.data())
-def test_one_row_is_the_batch_of_one(loss: Any, data: Any) -> None:
+def test_one_row_is_the_batch_of_one(loss, data):
     scores, targets, _ = data.draw(problems(loss, wide=True))
     loss = loss.replace(reduction="sum")
     whole = loss.value_and_grad(scores[:1], targets[:1])
@@ -149,10 +147,10 @@ def test_one_row_is_the_batch_of_one(loss: Any, data: Any) -> None:
 
 
 @given(strategies.data())
-def test_functions_undo_each_other(data: Any) -> None:
+def test_functions_undo_each_other(data):
     loss = fl.SoftmaxCrossEntropy()
     scores, _, _ = data.draw(problems(loss))
-    close: dict[str, float] = {"rtol": 64 * eps(scores), "atol": float(np.finfo(scores.dtype).tiny) * 8}
+    close = {"rtol": 64 * eps(scores), "atol": float(np.finfo(scores.dtype).tiny) * 8}
     assert_allclose(np.exp(fl.log_softmax(scores).astype(float)), fl.softmax(scores), **close)
     assert_allclose(np.exp(fl.log_sigmoid(scores).astype(float)), fl.sigmoid(scores), **close)
     assert_allclose(fl.softplus(scores), -fl.log_sigmoid(-scores), rtol=0, atol=0)

@@ -6,9 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,27 +19,25 @@ LARGE = [(60_000, 3), (20_011, 10), (301, 1000), (40, 20_000)]
 
 
 @pytest.fixture(autouse=True)
-def threads_as_before() -> Iterator[None]:
+def threads_as_before():
     before = fl.get_num_threads()
     yield
     fl.set_num_threads(before)
 
 
-def samples(loss: Any, dtype: str, shape: tuple[int, int]) -> tuple[Any, Any, Any]:
+def samples(loss, dtype, shape):
     random = np.random.default_rng(list(shape))
     scores = random.normal(scale=5, size=shape).astype(dtype)
     targets = random.integers(0, shape[1], shape[0]) if loss.family == "rowwise" else random.random(shape, dtype=dtype)
     return scores, targets, random.uniform(0.5, 2, shape[0])
 
 
-def bits(results: Any) -> list[bytes]:
+def bits(results):
     return [np.asarray(result).tobytes() for result in results]
 
 
 @pytest.mark.parametrize("large", LARGE, ids=str)
-def test_same_bits_for_any_number_of_threads(loss: Any, dtype: str, large: tuple[int, int]) -> None:
-    if getattr(loss, "margin", 1.0) != 1.0:
-        pytest.skip("the same code as with a margin of 1")
+def test_same_bits_for_any_number_of_threads(loss, dtype, large):
     scores, targets, sample_weight = samples(loss, dtype, large)
     out, hess_out = np.empty_like(scores), np.empty_like(scores)
     expected = None
@@ -54,7 +50,7 @@ def test_same_bits_for_any_number_of_threads(loss: Any, dtype: str, large: tuple
 
 
 @pytest.mark.parametrize("name", ["logsumexp", "softmax", "log_softmax", "sigmoid", "log_sigmoid", "softplus"])
-def test_same_bits_of_functions(name: str, dtype: str) -> None:
+def test_same_bits_of_functions(name, dtype):
     for shape in LARGE:
         scores = np.random.default_rng(0).normal(scale=5, size=shape).astype(dtype)
         found = set()
@@ -65,7 +61,7 @@ def test_same_bits_of_functions(name: str, dtype: str) -> None:
 
 
 @pytest.mark.parametrize("classes", [1, 2, 3, 5, 10, 16, 17, 33, 100, 1000, 1500])
-def test_same_bits_in_any_batch_at_any_position(loss: Any, dtype: str, isa: str, classes: int) -> None:
+def test_same_bits_in_any_batch_at_any_position(loss, dtype, isa, classes):
     """Neighbours, position and length of the batch leave no trace in a row."""
     loss = loss.replace(reduction="none")
     rows = 70 if classes < 1000 else 9
@@ -81,14 +77,14 @@ def test_same_bits_in_any_batch_at_any_position(loss: Any, dtype: str, isa: str,
         assert_array_equal(a, b[order])
 
 
-def test_a_sum_is_the_same_bits_every_time(loss: Any) -> None:
+def test_a_sum_is_the_same_bits_every_time(loss):
     scores, targets, _ = samples(loss, "float32", (20_011, 10))
     fl.set_num_threads(3)
     values = {np.asarray(loss(scores, targets)).tobytes() for _ in range(10)}
     assert len(values) == 1
 
 
-def test_concurrent_callers(dtype: str) -> None:
+def test_concurrent_callers(dtype):
     """Many Python threads at once: some get the pool, some run alone, all get the right bits."""
     problems = []
     for loss in (fl.SoftmaxCrossEntropy(), fl.MulticlassHinge(), fl.SigmoidCrossEntropy()):
@@ -97,7 +93,7 @@ def test_concurrent_callers(dtype: str) -> None:
             problems.append((loss, arguments, bits(loss.value_and_grad(*arguments))))
     fl.set_num_threads(4)
 
-    def work(start: int) -> bool:
+    def work(start):
         return all(
             bits(loss.value_and_grad(*arguments)) == expected
             for loss, arguments, expected in problems[start:] + problems[:start]
@@ -107,15 +103,15 @@ def test_concurrent_callers(dtype: str) -> None:
         assert all(pool.map(work, range(9), timeout=120))
 
 
-def test_the_gil_is_released() -> None:
+def test_the_gil_is_released():
     """Another Python thread keeps counting while one long call runs."""
     loss = fl.SoftmaxCrossEntropy()
     scores = np.zeros((1, 30_000_000), dtype=np.float32)
     targets = np.zeros(1, dtype=int)
     started, finished = threading.Event(), threading.Event()
-    ticks: list[float] = []
+    ticks = []
 
-    def count() -> None:
+    def count():
         started.set()
         while not finished.is_set():
             ticks.append(time.perf_counter())
@@ -133,7 +129,7 @@ def test_the_gil_is_released() -> None:
     assert len(inside) >= 2
 
 
-def run(code: str, timeout: float = 60, **environment: str) -> str:
+def run(code, timeout=60, **environment):
     result = subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code],
         env={**os.environ, **environment},
@@ -160,7 +156,7 @@ expected = loss(scores, targets)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_fork_while_the_pool_is_busy() -> None:
+def test_fork_while_the_pool_is_busy():
     """Children start clean: they compute, on threads of their own, and end."""
     output = run(
         WORK
@@ -190,7 +186,7 @@ print(codes.count(0), len(codes))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_fork_of_a_fork() -> None:
+def test_fork_of_a_fork():
     output = run(
         WORK
         + """
@@ -208,7 +204,7 @@ print(os.waitpid(child, 0)[1])
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_multiprocessing_with_fork() -> None:
+def test_multiprocessing_with_fork():
     output = run(
         WORK
         + """
@@ -222,7 +218,7 @@ with multiprocessing.get_context("fork").Pool(3) as pool:
     assert output.split() == ["True"]
 
 
-def test_exit_while_the_pool_is_busy() -> None:
+def test_exit_while_the_pool_is_busy():
     """A daemon thread inside a call must not keep a process from ending, nor crash it."""
     run(
         WORK
@@ -238,7 +234,7 @@ time.sleep(0.2)
     )
 
 
-def test_no_thread_before_it_is_needed() -> None:
+def test_no_thread_before_it_is_needed():
     if not sys.platform.startswith("linux"):
         pytest.skip("counts threads in /proc")
     count = "len(os.listdir('/proc/self/task'))"
@@ -261,7 +257,7 @@ print({count})
     assert int(large) == int(before) + 2
 
 
-def test_signals_reach_the_main_thread() -> None:
+def test_signals_reach_the_main_thread():
     """Ctrl-C while the pool exists: KeyboardInterrupt in the caller, as ever."""
     if sys.platform == "win32":
         pytest.skip("no os.kill of this kind")

@@ -67,7 +67,7 @@ Dir::Cache "$apt/cache";
 EOF
     APT_CONFIG=$apt/apt.conf apt-get update -qq
     APT_CONFIG=$apt/apt.conf apt-get install -qq --yes --download-only --no-install-recommends \
-        python3.11 libpython3.11-dev
+        python3.11 libpython3.11-dev libstdc++6
     local package
     for package in "$apt"/cache/archives/*.deb; do
         dpkg -x "$package" "$root"
@@ -80,7 +80,9 @@ EOF
 
 # What Meson has to know of a Python that it cannot run (PEP 739), and of the compiler.
 write_cross_file() {
-    local release micro
+    local release micro zig
+    # the program itself: `python -m ziglang` finds nothing in an isolated build
+    zig=$("$work/cross/bin/python" -c 'import ziglang; print(ziglang.__path__[0])')/zig
     release=$(qemu-aarch64-static -L "$work/arm" "$work/arm/usr/bin/python3.11" -c \
         'import platform, sys; print(platform.python_version(), sys.hexversion)')
     micro=${release% *}
@@ -109,8 +111,8 @@ write_cross_file() {
 EOF
     cat >"$work/arm.ini" <<EOF
 [binaries]
-c = ['$work/cross/bin/python', '-m', 'ziglang', 'cc', '-target', 'aarch64-linux-gnu.2.28']
-ar = ['$work/cross/bin/python', '-m', 'ziglang', 'ar']
+c = ['$zig', 'cc', '-target', 'aarch64-linux-gnu.2.28']
+ar = ['$zig', 'ar']
 strip = 'true'
 [properties]
 needs_exe_wrapper = true

@@ -43,7 +43,6 @@ cdef extern from "fastloss.h" nogil:
     const char *fl_isa_name(int index, int *runnable)
     ptrdiff_t fl_first_bad_label(const fl_samples *y, ptrdiff_t count, ptrdiff_t classes)
     double fl_sum_weights(const fl_samples *w, ptrdiff_t count)
-    long long fl_label_at(const fl_samples *y, ptrdiff_t i)
     double fl_run(const fl_call *call, fl_kernel kernel, fl_check outside, ptrdiff_t rows, int threads, ptrdiff_t *bad)
 
 cdef extern from *:
@@ -257,6 +256,18 @@ class BadTarget(Exception):
     """A target out of range: its flat index and value."""
 
 
+def sum_weights(const double[::1] weights):
+    """The sum that a mean divides by."""
+    cdef fl_samples samples
+    if weights.shape[0] == 0:
+        return 0.0
+    samples.data = <const char *>&weights[0]
+    samples.stride = 8
+    samples.repeat = 1
+    samples.kind = FL_F64
+    return fl_sum_weights(&samples, weights.shape[0])
+
+
 cdef class Kernel:
     """A kernel with its options, ready to be called.
 
@@ -360,7 +371,7 @@ cdef class Kernel:
         if rowwise:
             bad = fl_first_bad_label(&call.y, rows, call.classes)
             if bad >= 0:
-                raise BadTarget(bad, fl_label_at(&call.y, bad))
+                raise BadTarget(bad, targets.reshape(-1)[bad])
         cdef bint nothing_counts = rows == 0 or (self.mean and sum_of_weights == 0)
         if nothing_counts:
             if out is not None and order >= 1:

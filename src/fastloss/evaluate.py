@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fastloss._core import BadTarget, Kernel
+from fastloss._core import BadTarget, Kernel, sum_weights
 
 if TYPE_CHECKING:
     from fastloss.losses import Loss
@@ -64,8 +64,8 @@ def map_scores(
     work = _work_type(array)
     row_axes = 0 if axis is None else 1
     for index, _ in _blocks(source.shape, row_axes):
-        part = np.ascontiguousarray(source[index], work)
-        into = target[index]
+        part = _readable(source[index], work)
+        into = target[*index, ...]
         result = kernel.map(part, np.empty(into.shape, work))
         np.copyto(into, result, casting="same_kind")
     return out
@@ -115,9 +115,9 @@ def _convert_and_evaluate(
     values = []
     for index, _ in kernel_blocks:
         of_samples = index[: len(samples)]
-        z = np.ascontiguousarray(scores[index], work)
-        t = np.ascontiguousarray(targets[of_samples], None if rowwise else work)
-        w = None if weights is None else np.ascontiguousarray(weights[of_samples])
+        z = _readable(scores[index], work)
+        t = _readable(targets[of_samples], targets.dtype if rowwise else work)
+        w = None if weights is None else _readable(weights[of_samples], weights.dtype)
         g = None if order < 1 else np.empty_like(z)
         h = None if order < 2 else np.empty_like(z)
         result = kernel.direct(z, t, w, g, h, order, total)
@@ -127,9 +127,9 @@ def _convert_and_evaluate(
         else:
             values.append(value)
         if order >= 1:
-            np.copyto(out[index], g, casting="same_kind")
+            np.copyto(out[*index, ...], g, casting="same_kind")
         if order >= 2:
-            np.copyto(hess_out[index], h, casting="same_kind")
+            np.copyto(hess_out[*index, ...], h, casting="same_kind")
     if each is not None:
         value = each
     else:
@@ -137,6 +137,10 @@ def _convert_and_evaluate(
         if total is not None:
             value = value / total if total else math.nan
     return value if order == 0 else (value, out) if order == 1 else (value, out, hess_out)
+
+
+def _readable(part: Array, dtype: np.dtype[Any]) -> Array:
+    return np.require(part, dtype, ["C_CONTIGUOUS", "ALIGNED"])
 
 
 def _blocks(shape: tuple[int, ...], row_axes: int) -> Iterator[Block]:
@@ -255,7 +259,8 @@ def _weights(weight: Any, samples: tuple[int, ...]) -> tuple[Array | None, float
     array = np.asarray(array, np.float32 if array.dtype == np.float32 else np.float64)
     repeat = math.prod(samples[array.ndim :])
     spread = array.reshape(array.shape + (1,) * (len(samples) - array.ndim))
-    return np.broadcast_to(spread, samples), float(array.sum(dtype=np.float64)) * repeat
+    total = sum_weights(array.astype(np.float64).reshape(-1)) * repeat
+    return np.broadcast_to(spread, samples), total
 
 
 def _check_output(

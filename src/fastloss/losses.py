@@ -57,7 +57,7 @@ class Loss:
     family: ClassVar[Literal["rowwise", "elementwise"]]
     target_kind: ClassVar[Literal["class index", "probability"]]
     target_range: ClassVar[tuple[float, float]] = (math.nan, math.nan)
-    _kernel: Kernel = dataclasses.field(init=False, repr=False, compare=False)
+    _kernel: ClassVar[Kernel]  # of each instance; declared so that it is not taken for an option
 
     def __post_init__(self) -> None:
         _check_choice("reduction", self.reduction, Reduction)
@@ -191,7 +191,7 @@ class Loss:
     __replace__ = replace
 
     def __getstate__(self) -> dict[str, Any]:
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.init}
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():

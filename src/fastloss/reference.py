@@ -2,7 +2,7 @@
 """The definitions: every loss and function of fastloss in plain float64 NumPy.
 
 Same names, options and methods as `fastloss`, written to be read and to be right, not to be fast.
-The package never imports this module; tests, benchmarks and readers do.
+Nothing that computes imports this module; tests, benchmarks, the demo and readers do.
 
 Each loss states three formulas, one per method: the loss of a sample, its gradient and the diagonal of its
 Hessian with respect to the scores. `Loss` turns them into weighted, reduced values, the same way for all.

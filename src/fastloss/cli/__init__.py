@@ -77,11 +77,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
-        _discard_output()
+        _discard_lost_output()
         return BROKEN_PIPE
     except OSError as error:
-        _discard_output()
-        return _complain(str(error))
+        _discard_lost_output()
+        return _complain(" ".join(str(error).split()))
     except MemoryError:
         return _complain("not enough memory")
 
@@ -98,12 +98,16 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 def _complain(message: str) -> int:
-    with suppress(OSError, AttributeError):  # nobody may be listening, or there is no stderr
+    with suppress(OSError):  # nobody may be listening
         print(f"fastloss: {message}", file=sys.stderr, flush=True)
     return USER_ERROR
 
 
-def _discard_output() -> None:
-    """Point stdout nowhere: Python flushes it once more on its way out."""
-    with suppress(OSError, ValueError, AttributeError), Path(os.devnull).open("wb") as nowhere:
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+def _discard_lost_output() -> None:
+    """Point a stdout that takes nothing anywhere else: Python flushes it once more on its way out."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        with suppress(OSError), Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,6 @@ class Case:
     """A loss, how to train with it, and its value while all scores are equal to 0."""
 
     loss: Loss
-    reference: Any  # the same loss in `fastloss.reference`
     theory: float
     theory_text: str
     learning_rate: float
@@ -44,6 +43,12 @@ class Case:
         """The name of the class."""
         return type(self.loss).__name__
 
+    @property
+    def reference(self) -> Any:
+        """The same loss in plain NumPy."""
+        options = {field.name: getattr(self.loss, field.name) for field in fields(self.loss) if field.init}
+        return getattr(reference, self.name)(**options)
+
     def targets(self, labels: NDArray[Any]) -> NDArray[Any]:
         """Return the labels, or for an elementwise loss one target per class: one against the rest."""
         return np.eye(CLASSES, dtype=np.float32)[labels] if self.loss.family == "elementwise" else labels
@@ -52,7 +57,6 @@ class Case:
 CASES = (
     Case(
         loss=SoftmaxCrossEntropy(),
-        reference=reference.SoftmaxCrossEntropy(),
         theory=math.log(CLASSES),
         theory_text="log C",
         learning_rate=1.0,
@@ -60,7 +64,6 @@ CASES = (
     ),
     Case(
         loss=MulticlassHinge(form="weston-watkins"),
-        reference=reference.MulticlassHinge(form="weston-watkins"),
         theory=CLASSES - 1,
         theory_text="C - 1",
         learning_rate=0.05,
@@ -68,7 +71,6 @@ CASES = (
     ),
     Case(
         loss=SigmoidCrossEntropy(),
-        reference=reference.SigmoidCrossEntropy(),
         theory=math.log(2),
         theory_text="log 2",
         learning_rate=5.0,

@@ -102,7 +102,8 @@ def check_outputs(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
                     raise UserError(f"{path}: is an input; results need a file of their own")
             elif not path.resolve().parent.is_dir():
                 raise UserError(f"{path}: its directory does not exist")
-        except (OSError, ValueError) as error:
+        # A name can be impossible: with a null character, or a link to itself.
+        except (OSError, ValueError, RuntimeError) as error:
             raise cannot_write(path, error) from error
     if len({path.resolve() for path in outputs}) < len(outputs):
         raise UserError(f"{outputs[0]}: every result needs a file of its own")

@@ -46,7 +46,7 @@ def progress(total: int, label: str, unit: str) -> Iterator[Progress]:
         total=total,
         desc=label,
         unit=f" {unit}",
-        unit_scale=True,
+        unit_scale=total >= 100_000,  # 1.2M, not 1200000
         ascii=True,
         leave=False,
         dynamic_ncols=True,

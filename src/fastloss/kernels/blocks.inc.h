@@ -51,6 +51,17 @@ static inline double FL_(block_sum)(const real *e, ptrdiff_t padded)
     return FL_(add_lanes)(partial);
 }
 
+/* the sum of any n numbers */
+static inline double FL_(sum)(const real *x, ptrdiff_t n)
+{
+    double total = 0;
+    for (; n >= SUM_LANES; n -= SUM_LANES, x += SUM_LANES)
+        total += FL_(block_sum)(x, SUM_LANES);
+    for (ptrdiff_t j = 0; j < n; j++)
+        total += (double)x[j];
+    return total;
+}
+
 /* zeros from n, a multiple of LANES, up to the padding */
 static inline void FL_(pad)(real *e, ptrdiff_t n)
 {

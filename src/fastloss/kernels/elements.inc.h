@@ -44,10 +44,10 @@ static FL_INLINE double FL_(weighted_group)(const fl_call *call, ptrdiff_t first
         FL_(store)(g + i, FL_(select_eq)(weight, zero, zero, e.gradient * c));
         FL_(store)(h + i, FL_(select_eq)(weight, zero, zero, e.hessian * c));
     }
-    double total = 0;
+    fl_sum total = {0, 0};
     for (ptrdiff_t i = 0; i < count; i++) {
         const double loss = fl_weight_at(&call->w, first + i) * (double)l[i];
-        total += loss;
+        fl_add(&total, loss);
         l[i] = (real)loss;
     }
     const size_t bytes = (size_t)count * sizeof(real);
@@ -57,7 +57,7 @@ static FL_INLINE double FL_(weighted_group)(const fl_call *call, ptrdiff_t first
         memcpy((real *)call->g + first, g, bytes);
     if (call->h)
         memcpy((real *)call->h + first, h, bytes);
-    return total;
+    return fl_total(&total);
 }
 
 /* whole groups, up to FL_PERIOD of them, all of weight 1 and without a loss of their own */
@@ -93,18 +93,18 @@ static FL_INLINE double FL_(each_element)(const fl_call *call, ptrdiff_t first, 
                                           FL_(element_loss) *element_loss)
 {
     const unsigned mode = fl_flush_subnormals();
-    double total = 0;
+    fl_sum total = {0, 0};
     if (!call->w.data && !call->l) {
         while (last - first >= GROUP) {
             const ptrdiff_t left = (last - first) / GROUP, groups = left < FL_(period) ? left : FL_(period);
-            total += FL_(plain_groups)(call, first, groups, element_loss);
+            fl_add(&total, FL_(plain_groups)(call, first, groups, element_loss));
             first += groups * GROUP;
         }
     }
     for (; first < last; first += GROUP)
-        total += FL_(weighted_group)(call, first, last - first < GROUP ? last - first : GROUP, element_loss);
+        fl_add(&total, FL_(weighted_group)(call, first, last - first < GROUP ? last - first : GROUP, element_loss));
     fl_restore_subnormals(mode);
-    return total;
+    return fl_total(&total);
 }
 
 /* the driver of elementwise functions: g = f(z) */

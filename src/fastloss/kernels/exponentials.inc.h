@@ -32,6 +32,17 @@ static inline FL_(row) FL_(row_from)(real m)
     return row;
 }
 
+/* exp(from->offset - to->offset) <= 1; a power of two, and exact, unless one of them has a base */
+static inline double FL_(lowering)(const FL_(row) *from, const FL_(row) *to)
+{
+    const double powers = (double)from->shift - (double)to->shift;
+    if (from->base == to->base)
+        return fl_power_of_two(powers);
+    /* ln 2 in two parts, so that the argument is rounded once */
+    const double x = ((double)from->base - (double)to->base) + powers * 6.93147180369123816490e-01;
+    return fl_exp(x) * (1 + powers * 1.90821492927058770002e-10);
+}
+
 /* e <- exp(z - offset), padded; e may be z where n is a whole number of registers and of paddings */
 static inline void FL_(block_exp)(const real *z, ptrdiff_t n, const FL_(row) *row, real *e, int ahead)
 {
@@ -83,8 +94,8 @@ static inline FL_(row) FL_(read_row)(const real *z, ptrdiff_t classes, ptrdiff_t
         ptrdiff_t k = *pick - j;
         if (!(m <= row.ceiling)) {
             const FL_(row) higher = FL_(row_from)(m);
-            /* A power of two unless a base is involved. Before there is a sum there is nothing to lower. */
-            const double lower = row.others + row.picked > 0 ? fl_exp(row.offset - higher.offset) : 0;
+            /* Before there is a sum there is nothing to lower. */
+            const double lower = row.others + row.picked > 0 ? FL_(lowering)(&row, &higher) : 0;
             if (kept)
                 FL_(block_scale)(kept, j, (real)lower, kept);
             row.base = higher.base;
@@ -97,10 +108,12 @@ static inline FL_(row) FL_(read_row)(const real *z, ptrdiff_t classes, ptrdiff_t
         if (follow) {
             k = -1;
             if (m > largest) {
+                if (kept && j > 0) /* what was picked so far is one of the others */
+                    kept[*pick] = (real)row.picked;
+                row.others += row.picked;
                 largest = m;
                 k = FL_(block_find)(z + j, n, m);
                 *pick = j + k;
-                row.others += row.picked;
             }
         }
         real *const e = kept && n == FL_BLOCK ? kept + j : scratch;
@@ -154,11 +167,10 @@ static inline void FL_(row_curvature)(const real *g, ptrdiff_t classes, real c, 
     const real p = FL_(largest_lane)(largest);
     if (p > (real)0.5) {
         ptrdiff_t k = 0;
-        for (j = 0; j < classes; j++)
-            k = g[j] * (1 / c) == p ? j : k;
-        double rest = (double)picked;
-        for (j = 0; j < classes; j++)
-            rest += j == k ? 0 : (double)(g[j] / c);
+        while (k < classes - 1 && !(g[k] * (1 / c) == p))
+            k++;
+        const double others = FL_(sum)(g, k) + FL_(sum)(g + k + 1, classes - k - 1);
+        const double rest = (double)picked + others / (double)c;
         h[k] = (real)((double)g[k] * rest);
     }
 }

@@ -60,6 +60,24 @@ typedef struct {
     fl_check outside[2];
 } fl_table;
 
+/* A sum that carries what its additions lose (Neumaier 1974): many small pieces add up to one rounding. */
+typedef struct {
+    double sum, lost;
+} fl_sum;
+
+static inline void fl_add(fl_sum *s, double x)
+{
+    const double sum = s->sum + x, back = sum - s->sum;
+    const double lost = (s->sum - (sum - back)) + (x - back);
+    s->sum = sum;
+    s->lost += lost - lost == 0 ? lost : 0; /* infinities lose nothing */
+}
+
+static inline double fl_total(const fl_sum *s)
+{
+    return s->sum + s->lost;
+}
+
 /* dispatch.c */
 extern const char *const fl_kernel_names[FL_KERNELS];
 extern const int fl_kernel_families[FL_KERNELS];
@@ -68,8 +86,7 @@ const char *fl_isa_name(int index, int *runnable); /* built instruction sets, be
 
 /* samples.c */
 ptrdiff_t fl_first_bad_label(const fl_samples *y, ptrdiff_t count, ptrdiff_t classes); /* -1: all in [0, classes) */
-double fl_sum_weights(const fl_samples *w, ptrdiff_t count);
-long long fl_label_at(const fl_samples *y, ptrdiff_t i);
+double fl_sum_weights(const fl_samples *w, ptrdiff_t count); /* count: of samples, a multiple of w->repeat */
 
 /* work.c: cuts `rows` into pieces by shape alone, runs them on at most `threads` threads and adds up in order, so the
  * result has the same bits for any number of threads. `outside` may be NULL. On a target out of range *bad is its

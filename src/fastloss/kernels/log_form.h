@@ -22,6 +22,15 @@ static inline double fl_exp(double x)
     return lane[0];
 }
 
+/* 2^n for an integer n <= 0; 0 where that is not a normal number */
+static inline double fl_power_of_two(double n)
+{
+    const uint64_t bits = n < -1022 ? 0 : (uint64_t)(n + 1023) << 52;
+    double x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
 static inline void fl_log1p_many(double *x, ptrdiff_t n)
 {
     ptrdiff_t i = 0;

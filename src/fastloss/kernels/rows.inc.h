@@ -96,7 +96,7 @@ static FL_INLINE double FL_(each_row)(const fl_call *call, ptrdiff_t first, ptrd
                                       FL_(tile_loss) *tile_loss)
 {
     const unsigned mode = fl_flush_subnormals();
-    double total = 0;
+    fl_sum total = {0, 0};
     for (ptrdiff_t start = first; start < last; start += FL_ROWS) {
         const int rows = (int)(last - start < FL_ROWS ? last - start : FL_ROWS);
         double inside[FL_ROWS], plus[FL_ROWS], weight[FL_ROWS];
@@ -117,17 +117,17 @@ static FL_INLINE double FL_(each_row)(const fl_call *call, ptrdiff_t first, ptrd
                     FL_(narrow_rows)(call, start + i, rows - i, k + i, weight + i, tile_loss, inside + i, plus + i);
             }
         if (!call->w.data && !call->l) {
-            total += fl_sum_log_forms(inside, plus, rows);
+            fl_add(&total, fl_sum_log_forms(inside, plus, rows));
             continue;
         }
         fl_log1p_many(inside, rows);
         for (int i = 0; i < rows; i++) {
             const double loss = weight[i] * (inside[i] + plus[i]);
-            total += loss;
+            fl_add(&total, loss);
             if (call->l)
                 ((real *)call->l)[start + i] = (real)loss;
         }
     }
     fl_restore_subnormals(mode);
-    return total;
+    return fl_total(&total);
 }

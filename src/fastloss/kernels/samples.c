@@ -24,13 +24,10 @@ ptrdiff_t fl_first_bad_label(const fl_samples *y, ptrdiff_t count, ptrdiff_t cla
 
 double fl_sum_weights(const fl_samples *w, ptrdiff_t count)
 {
-    double sum = 0;
-    for (ptrdiff_t i = 0; i < count; i++)
-        sum += fl_weight_at(w, i);
-    return sum;
-}
-
-long long fl_label_at(const fl_samples *y, ptrdiff_t i)
-{
-    return fl_index_at(y, i);
+    fl_sum total = {0, 0};
+    if (w->repeat == 0)
+        return 0;
+    for (ptrdiff_t i = 0; i < count; i += w->repeat)
+        fl_add(&total, fl_weight_at(w, i));
+    return fl_total(&total) * (double)w->repeat;
 }

@@ -41,11 +41,11 @@ double fl_run(const fl_call *call, fl_kernel kernel, fl_check outside, ptrdiff_t
         job.rows_per_piece = (job.rows_per_piece + 63) / 64 * 64;
     const ptrdiff_t pieces = (rows + job.rows_per_piece - 1) / job.rows_per_piece;
     fl_parallel(threads, pieces, piece, &job);
-    double total = 0;
+    fl_sum total = {0, 0};
     for (ptrdiff_t i = 0; i < pieces; i++) {
-        total += job.sum[i];
+        fl_add(&total, job.sum[i]);
         if (job.bad[i] >= 0 && *bad < 0)
             *bad = job.bad[i];
     }
-    return total;
+    return fl_total(&total);
 }
