@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 import fastloss as fl
 
@@ -263,7 +263,7 @@ def layouts(array):
     reverse = (slice(None, None, -1),) * array.ndim
     return {
         "read-only": read_only,
-        "Fortran": np.asfortranarray(array),
+        "Fortran": array.copy(order="F"),
         "every third": wide,
         "backwards": array[reverse].copy()[reverse],
         "rows backwards": array[::-1].copy()[::-1],
@@ -312,6 +312,64 @@ def test_gradient_over_scores_in_any_layout(loss, dtype, shape, make_case, asser
         value, gradient = loss.value_and_grad(z, targets, sample_weight, out=z)
         assert gradient is z
         assert_exact(loss, scores, targets, value=value, gradient=gradient, truth=truth)
+
+
+@pytest.mark.parametrize("shape", [(200_001, 2), (7, 30_000), (11, 13, 17, 29)], ids=str)
+def test_large_input_in_another_layout(loss, shape):
+    """Converted block by block, it gives what the whole gives."""
+    random = np.random.default_rng(0)
+    scores = random.normal(scale=4, size=shape).astype(np.float32)
+    samples = shape[:-1] if loss.family == "rowwise" else shape
+    targets = random.integers(0, shape[-1], samples) if loss.family == "rowwise" else random.random(samples)
+    targets = targets.astype(np.int64 if loss.family == "rowwise" else np.float32)
+    sample_weight = random.uniform(0.5, 2, size=shape[:1])
+    expected = loss.value_grad_hess(scores, targets, sample_weight)
+    for z, t in (
+        (scores.astype(">f4"), targets),
+        (scores.copy(order="F"), targets.copy(order="F")),
+        (scores[::-1].copy()[::-1], targets[::-1].copy()[::-1]),
+    ):
+        value, gradient, hessian = loss.value_grad_hess(z, t, sample_weight)
+        assert_allclose(value, expected[0], rtol=4 * np.finfo(np.float32).eps)
+        assert_allclose(gradient, expected[1], rtol=4 * np.finfo(np.float32).eps)
+        assert_allclose(hessian, expected[2], rtol=4 * np.finfo(np.float32).eps)
+        _, same = loss.value_and_grad(z, t, sample_weight, out=z)
+        assert same is z
+        assert_array_equal(same, gradient)
+
+
+def test_bad_label_is_found_by_its_place_in_any_layout(row_loss):
+    targets = np.zeros((400, 300), dtype=int)
+    targets[123, 45], targets[3, 299], targets[399, 0] = 10, -5, 99
+    scores = np.zeros((400, 300, 10), dtype=np.float32)
+    for t in (targets.copy(order="F"), targets[::-1].copy()[::-1], targets.astype(">i8"), targets.tolist()):
+        with refused(ValueError, "targets", f"row {3 * 300 + 299}", "-5"):
+            row_loss(scores, t)
+
+
+def test_one_sample_of_lists_and_numbers(row_loss):
+    scores = [0.5, -1.0, 2.0]
+    expected = row_loss.value_and_grad(np.array([scores]), np.array([1]))
+    for target in (1, np.int8(1), np.array(1), np.uint64(1)):
+        value, gradient = row_loss.value_and_grad(scores, target)
+        assert np.shape(value) == ()
+        assert value == expected[0]
+        assert_array_equal(gradient, expected[1][0])
+
+
+def test_another_view_of_the_scores_is_the_scores(loss, given):
+    scores, targets = given
+    expected = loss.value_and_grad(scores, targets)[1]
+    out = scores[...]
+    assert loss.value_and_grad(scores, targets, out=out)[1] is out
+    assert_array_equal(scores, expected)
+
+
+def test_gradient_over_read_only_scores(loss, given):
+    scores, targets = given
+    scores.flags.writeable = False
+    with refused(ValueError, "out", "read-only"):
+        loss.value_and_grad(scores, targets, out=scores)
 
 
 def test_broadcast_scores(loss, make_samples):

@@ -137,6 +137,12 @@ def test_options_reach_the_loss(folder, capsys):
     assert result["options"] == {"form": "crammer-singer", "margin": 0.5, "power": 2, "reduction": "mean"}
 
 
+@pytest.mark.parametrize("name", ["MulticlassHinge", "multiclass_hinge", "multiclass-hinge"])
+def test_names_of_a_loss(name, folder, capsys):
+    save(*make("multiclass-hinge", (9, 5)))
+    assert evaluate(capsys, "--loss", name)["loss"] == "multiclass-hinge"
+
+
 @pytest.mark.parametrize(
     ("option", "named"),
     [

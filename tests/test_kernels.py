@@ -79,9 +79,8 @@ def test_gradient_over_the_scores(loss, dtype, isa, shape, make_samples):
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (4, 7), (9, 10), (3, 97), (2, 1025)], ids=str)
-def test_unaligned_memory(loss, dtype, isa, shape, make_samples):
-    scores, targets, sample_weight = make_samples(loss, dtype, shape)
-    expected = loss.value_grad_hess(scores, targets, sample_weight)
+def test_unaligned_memory(loss, dtype, isa, shape, make_case, assert_exact):
+    scores, targets, sample_weight, truth = make_case(loss, dtype, shape, weighted=True)
     for offset in (1, np.dtype(dtype).itemsize, 12):
         z, _ = guarded(shape, dtype, offset)
         z[...] = scores
@@ -90,9 +89,7 @@ def test_unaligned_memory(loss, dtype, isa, shape, make_samples):
         value, _, _ = loss.value_grad_hess(z, targets, sample_weight, out=gradient, hess_out=hessian)
         assert gradient_lives()
         assert hessian_lives()
-        assert_array_equal(value, expected[0])
-        assert_array_equal(gradient, expected[1])
-        assert_array_equal(hessian, expected[2])
+        assert_exact(loss, scores, targets, value=value, gradient=gradient, hessian=hessian, truth=truth)
 
 
 @pytest.mark.parametrize("width", [1, 3, 10, 64, 97])
@@ -140,6 +137,18 @@ def test_rows_of_very_different_size_side_by_side(row_loss, dtype, isa, assert_e
         targets = random.integers(0, classes, size=64)
         value, gradient, hessian = row_loss.value_grad_hess(scores, targets)
         assert_exact(row_loss, scores, targets, value=value, gradient=gradient, hessian=hessian)
+
+
+@pytest.mark.parametrize("classes", [5, 16, 17, 33, 64, 65, 250, 3000])
+def test_one_large_term_and_many_small_ones(row_loss, isa, classes, assert_exact):
+    """Small terms that are added to a large one, one by one, are all rounded the same way: float32 is not enough."""
+    random = np.random.default_rng(classes)
+    scores = np.zeros((40, classes), dtype=np.float32)
+    scores[:, 1] = random.uniform(2, 8, size=40)
+    scores[::2, 1] += 250
+    targets = np.full(40, classes - 1)
+    value, gradient, hessian = row_loss.value_grad_hess(scores, targets)
+    assert_exact(row_loss, scores, targets, value=value, gradient=gradient, hessian=hessian)
 
 
 def test_more_than_two_dimensions(loss, dtype, isa, make_samples):

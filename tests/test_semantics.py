@@ -47,6 +47,16 @@ def test_weighted_mean_divides_by_the_weights(loss, dtype, isa, make_samples):
     assert_allclose(mean, (sample_weight @ each).sum() / (8 * each.shape[1]), rtol=8 * np.finfo(dtype).eps)
 
 
+@pytest.mark.parametrize("size", [1e-200, 1e-44, 1e44, 1e200])
+def test_weights_of_any_size(loss, dtype, isa, size, make_samples):
+    """A mean does not depend on the size of the weights, also where it is beyond the dtype of the scores."""
+    loss = loss.replace(reduction="mean")
+    scores, targets, _ = make_samples(loss, dtype, (4, 5))
+    expected = loss.value_grad_hess(scores, targets)
+    for actual, true in zip(loss.value_grad_hess(scores, targets, np.full(4, size)), expected, strict=True):
+        assert_allclose(actual, true, rtol=8 * np.finfo(dtype).eps, atol=np.finfo(dtype).tiny)
+
+
 @pytest.mark.parametrize("poison", [NAN, INF, -INF])
 def test_weight_zero_does_not_count(loss, dtype, isa, poison, make_samples):
     """Its row of the gradient is exactly 0, whatever its scores are."""

@@ -58,7 +58,10 @@ def map_scores(
     elif keepdims is None:
         target = np.moveaxis(out, axis, -1)
     else:
-        target = out.reshape(shape[:axis] + shape[axis + 1 :]) if not keepdims else out.squeeze(axis)
+        target = out.squeeze(axis) if keepdims else out
+    if axis is not None and source.shape[-1] == 0:
+        out[...] = -np.inf  # of logsumexp; the others have no elements
+        return out
     if kernel.map(source, target) is not None:
         return out
     work = _work_type(array)

@@ -132,7 +132,8 @@ class Loss:
         ------
         TypeError, ValueError
             As for calling the loss, and if `out` has the wrong type or shape, is read-only or overlaps an input
-            other than being the scores. `scores` and `out` are unchanged then.
+            other than being the scores. The scores then are unchanged, also where `out` is the scores; another `out`
+            may have been written in part if a probability is out of range, and is unchanged otherwise.
         """
         result: tuple[Any, Array] = evaluate(self, scores, targets, sample_weight, out, None, 1)
         return result

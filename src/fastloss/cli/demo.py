@@ -249,7 +249,7 @@ def _plotter(path: Path) -> Callable[[Path, Sequence[Outcome]], None]:
     try:
         from fastloss.cli.demo_plot import draw  # matplotlib is optional and takes its time to import
     except ImportError as error:
-        raise UserError('--plot needs matplotlib: python -m pip install "fastloss[plot]"') from error
+        raise UserError("--plot needs matplotlib: python -m pip install matplotlib") from error
     return draw
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fastloss import Loss, SoftmaxCrossEntropy
 from fastloss.cli.array_files import open_array
-from fastloss.cli.loss_options import loss_classes, make_loss
+from fastloss.cli.loss_options import canonical_name, loss_classes, make_loss
 from fastloss.cli.output_files import ArrayWriter, check_outputs, write_array
 from fastloss.cli.samples import Samples
 from fastloss.cli.terminal import UserError, progress
@@ -40,7 +40,14 @@ def add_parser(commands: Any) -> None:
     names = sorted(loss_classes())
     parser.add_argument("scores", type=Path, metavar="SCORES", help=".npy file of scores")
     parser.add_argument("targets", type=Path, metavar="TARGETS", help=".npy file of targets")
-    parser.add_argument("--loss", required=True, choices=names, metavar="NAME", help=f"one of {', '.join(names)}")
+    parser.add_argument(
+        "--loss",
+        required=True,
+        type=canonical_name,
+        choices=names,
+        metavar="NAME",
+        help=f"one of {', '.join(names)}; the name of the class will do, too",
+    )
     parser.add_argument(
         "--option",
         action="append",

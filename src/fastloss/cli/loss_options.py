@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from fastloss import Loss, losses
 from fastloss.cli.terminal import UserError, one_line
 
-__all__ = ["loss_classes", "make_loss"]
+__all__ = ["canonical_name", "loss_classes", "make_loss"]
 
 
 def loss_classes() -> dict[str, type[Loss]]:
@@ -20,6 +20,15 @@ def loss_classes() -> dict[str, type[Loss]]:
         for value in public
         if isinstance(value, type) and issubclass(value, Loss) and value is not Loss
     }
+
+
+def canonical_name(text: str) -> str:
+    """Return the key of `loss_classes` that is meant, however its words are joined, or the text itself."""
+
+    def letters(name: str) -> str:
+        return name.replace("-", "").replace("_", "").lower()
+
+    return next((name for name in loss_classes() if letters(name) == letters(text)), text)
 
 
 def make_loss(name: str, assignments: Sequence[str]) -> Loss:

@@ -27,18 +27,26 @@ static inline FL_(threshold) FL_(threshold_from)(double margin, real target)
     return a;
 }
 
+/* Scores as seen from a target at -inf: every class is ahead without bound, but for masked ones. NaN is kept. */
+static inline vec FL_(seen_from_below)(vec x)
+{
+    const vec bottom = FL_(splat)(-(real)INFINITY);
+    return FL_(select_gt)(x, bottom, FL_(splat)((real)INFINITY), x);
+}
+
 /* u_j into scratch for n <= FL_BLOCK classes, padded; NaN is kept */
 static inline void FL_(violations)(const real *z, ptrdiff_t n, FL_(threshold) a, real *u)
 {
-    const vec high = FL_(splat)(a.high), low = FL_(splat)(a.low), zero = FL_(splat)(0);
+    const int below = a.high == (real)INFINITY;
+    const vec high = FL_(splat)(below ? 0 : a.high), low = FL_(splat)(a.low), zero = FL_(splat)(0);
     ptrdiff_t j = 0;
     for (; j < n; j += LANES) {
-        const vec x = n - j >= LANES ? FL_(load)(z + j) : FL_(load_part)(z + j, n - j, -(real)INFINITY);
+        vec x = n - j >= LANES ? FL_(load)(z + j) : FL_(load_part)(z + j, n - j, -(real)INFINITY);
+        if (below)
+            x = FL_(seen_from_below)(x);
         const vec d = (x + high) + low;
         FL_(store)(u + j, FL_(select_gt)(zero, d, zero, d));
     }
-    for (ptrdiff_t i = n; i < j; i++) /* -inf + inf in the lanes past the end, if the target is at -inf */
-        u[i] = 0;
     FL_(pad)(u, j);
 }
 
@@ -153,8 +161,11 @@ static inline double FL_(crammer_singer)(const fl_call *call, const real *z, ptr
 static inline fl_log_form FL_(multiclass_hinge_row)(const fl_call *call, const real *z, ptrdiff_t y, real c, real *g,
                                                     real *h)
 {
-    const double loss =
+    const real target = z[y]; /* g may be z */
+    double loss =
         call->option[0] == 1 ? FL_(crammer_singer)(call, z, y, c, g, h) : FL_(weston_watkins)(call, z, y, c, g, h);
+    if (!(target > -(real)INFINITY) && loss == 0)
+        loss = NAN; /* nothing to compare: a target at NaN without others, or a row that is all -inf */
     if (isnan(loss) && g)
         FL_(block_fill)(g, call->classes, (real)NAN);
     return (fl_log_form){0, loss};
@@ -175,28 +186,43 @@ static FL_INLINE void FL_(multiclass_hinge_tile)(const fl_call *call, real *tile
     const ptrdiff_t classes = call->classes;
     const int worst_only = call->option[0] == 1, squared = call->option[2] == 2;
     const vec zero = FL_(splat)(0), one = FL_(splat)(1);
-    vec high, low, sum = zero, squares = zero, active = zero, worst = zero, chosen = FL_(splat)(-1), class = zero;
-    real target[FL_(lanes)];
-    FL_(target_scores)(call, of, target);
-    FL_(tile_threshold)(call->option[1], FL_(load)(target), &high, &low);
-    for (ptrdiff_t c = 0; c < classes; c++, class += one) {
-        real *const at = tile + c * LANES;
-        const vec d = (FL_(load)(at) + high) + low;
-        const vec u = FL_(select_eq)(class, of->y, zero, FL_(select_gt)(zero, d, zero, d));
-        FL_(store)(at, u);
-        sum += u;
-        squares = FL_(fma)(u, u, squares);
-        active += FL_(select_gt)(u, zero, one, zero);
-        chosen = FL_(select_gt)(u, worst, class, chosen);
-        worst = FL_(max)(worst, u);
+    vec high, low, active = zero, worst = zero, chosen = FL_(splat)(-1), class = zero;
+    vec sums[FL_PARTS], squares[FL_PARTS];
+    for (int k = 0; k < FL_PARTS; k++)
+        sums[k] = squares[k] = zero;
+    real score[FL_(lanes)];
+    FL_(target_scores)(call, of, score);
+    const vec target = FL_(load)(score), bottom = FL_(splat)(-(real)INFINITY);
+    FL_(tile_threshold)(call->option[1], target, &high, &low);
+    if (!FL_(all_gt)(target, bottom)) {
+        const vec infinite = FL_(splat)((real)INFINITY);
+        for (ptrdiff_t c = 0; c < classes; c++) {
+            const vec x = FL_(load)(tile + c * LANES);
+            FL_(store)(tile + c * LANES, FL_(select_eq)(high, infinite, FL_(seen_from_below)(x), x));
+        }
+        high = FL_(select_eq)(high, infinite, zero, high);
     }
+    for (ptrdiff_t c = 0; c < classes; c += FL_PARTS)
+        for (int k = 0; k < FL_PARTS && c + k < classes; k++, class += one) {
+            real *const at = tile + (c + k) * LANES;
+            const vec d = (FL_(load)(at) + high) + low;
+            const vec u = FL_(select_eq)(class, of->y, zero, FL_(select_gt)(zero, d, zero, d));
+            FL_(store)(at, u);
+            sums[k] += u;
+            squares[k] = FL_(fma)(u, u, squares[k]);
+            active += FL_(select_gt)(u, zero, one, zero);
+            chosen = FL_(select_gt)(u, worst, class, chosen);
+            worst = FL_(max)(worst, u);
+        }
+    vec sum = FL_(add_parts)(sums);
     /* one class alone: its violation stands for all of them */
-    vec loss = squared ? squares : sum;
+    vec loss = squared ? FL_(add_parts)(squares) : sum;
     if (worst_only) {
         loss = FL_(select_eq)(sum, sum, squared ? worst * worst : worst, sum);
         sum = worst;
         active = FL_(select_gt)(worst, zero, one, zero);
     }
+    loss = FL_(select_gt)(target, bottom, loss, FL_(select_eq)(loss, zero, FL_(splat)((real)NAN), loss));
     const vec slope = FL_(splat)(squared ? 2 : 1) * of->c, bend = FL_(splat)(squared ? 2 : 0) * of->c;
     const vec unordered = FL_(select_eq)(loss, loss, one, zero);
     if (call->g) {

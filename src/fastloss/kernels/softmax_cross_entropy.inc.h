@@ -31,10 +31,11 @@ static FL_INLINE void FL_(softmax_cross_entropy_tile)(const fl_call *call, real 
     const ptrdiff_t classes = call->classes;
     const vec zero = FL_(splat)(0), one = FL_(splat)(1);
     const FL_(tile_origin) from = FL_(tile_exponentials_from)(tile, classes);
-    /* four partial sums, so that no addition waits for the one before */
-    vec others[4] = {zero, zero, zero, zero}, picked = zero, beside = zero, class = zero;
-    for (ptrdiff_t c = 0; c < classes; c += 4)
-        for (int k = 0; k < 4 && c + k < classes; k++, class += one) {
+    vec others[FL_PARTS], picked = zero, beside = zero, class = zero;
+    for (int k = 0; k < FL_PARTS; k++)
+        others[k] = zero;
+    for (ptrdiff_t c = 0; c < classes; c += FL_PARTS)
+        for (int k = 0; k < FL_PARTS && c + k < classes; k++, class += one) {
             real *const at = tile + (c + k) * LANES;
             const vec x = FL_(load)(at), e = FL_(exp_shifted)(x, from.shift);
             FL_(store)(at, e);
@@ -43,7 +44,7 @@ static FL_INLINE void FL_(softmax_cross_entropy_tile)(const fl_call *call, real 
             if (curvature)
                 beside += FL_(select_eq)(x, from.largest, zero, e);
         }
-    const vec rest = (others[0] + others[1]) + (others[2] + others[3]);
+    const vec rest = FL_(add_parts)(others);
     const vec sum = rest + picked, inverse = one / sum, factor = of->c * inverse;
     if (call->g) {
         class = zero;

@@ -5,6 +5,15 @@
  */
 #define FL_NARROW 128 /* classes up to which rows go in tiles; a tile then stays in the first cache level */
 
+/* Sums over classes run in as many partial sums: none waits for the one before, and none has more than
+ * FL_NARROW / FL_PARTS roundings, which may all go one way when small terms follow a large one. */
+#define FL_PARTS 8
+
+static inline vec FL_(add_parts)(const vec *part)
+{
+    return ((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7]));
+}
+
 /* The scores of `rows` <= LANES rows; lanes past them hold 0. Whole squares are read and written in the tile, which is
  * as long as that needs: loops of a known length stay in registers. */
 static FL_INLINE void FL_(load_tile)(const real *z, ptrdiff_t stride, int rows, ptrdiff_t classes, real *tile)
