@@ -129,9 +129,10 @@ def test_probability_outside(element_loss, size, bad, dtype):
             with refused(ValueError, "targets", f"({where[0]}, {where[1]})", str(bad)[:4], "[0, 1]"):
                 call()
         targets.flat[position] = 0.5
-    assert (out == 7).all()
-    assert (hess_out == 7).all()
     assert not scores.any()
+    if size < 30_000:  # in one piece: a large separate output may have been written before the bad target was reached
+        assert (out == 7).all()
+        assert (hess_out == 7).all()
 
 
 @pytest.mark.parametrize("bad", [2, -1])

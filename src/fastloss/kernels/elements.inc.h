@@ -29,24 +29,27 @@ static FL_INLINE void FL_(write_element)(const fl_call *call, ptrdiff_t i, const
 static FL_INLINE double FL_(weighted_group)(const fl_call *call, ptrdiff_t first, ptrdiff_t count,
                                             FL_(element_loss) *element_loss)
 {
-    real z[FL_(group)] = {0}, t[FL_(group)] = {0}, w[FL_(group)] = {0}, l[FL_(group)], g[FL_(group)], h[FL_(group)];
+    real z[FL_(group)] = {0}, t[FL_(group)] = {0}, l[FL_(group)], g[FL_(group)], h[FL_(group)];
+    real counts[FL_(group)] = {0}, c[FL_(group)] = {0};
+    double weight[FL_(group)];
     memcpy(z, (const real *)call->z + first, (size_t)count * sizeof(real));
-    if (call->t)
-        memcpy(t, (const real *)call->t + first, (size_t)count * sizeof(real));
-    for (ptrdiff_t i = 0; i < count; i++)
-        w[i] = (real)fl_weight_at(&call->w, first + i);
-    const vec zero = FL_(splat)(0), scale = FL_(splat)((real)call->scale);
+    memcpy(t, (const real *)call->t + first, (size_t)count * sizeof(real));
+    for (ptrdiff_t i = 0; i < count; i++) {
+        weight[i] = fl_weight_at(&call->w, first + i);
+        counts[i] = weight[i] != 0; /* a sample of weight 0 does not count, even if it is NaN */
+        c[i] = (real)(weight[i] * call->scale);
+    }
+    const vec zero = FL_(splat)(0);
     for (int i = 0; i < GROUP; i += LANES) {
         const FL_(terms) e = element_loss(FL_(load)(z + i), FL_(load)(t + i), call->option);
-        const vec weight = FL_(load)(w + i), c = weight * scale;
-        /* a weight of 0 means that the sample does not count, even if it is NaN */
-        FL_(store)(l + i, FL_(select_eq)(weight, zero, zero, e.linear + FL_(log1p)(e.u)));
-        FL_(store)(g + i, FL_(select_eq)(weight, zero, zero, e.gradient * c));
-        FL_(store)(h + i, FL_(select_eq)(weight, zero, zero, e.hessian * c));
+        const vec on = FL_(load)(counts + i), factor = FL_(load)(c + i);
+        FL_(store)(l + i, FL_(select_eq)(on, zero, zero, e.linear + FL_(log1p)(e.u)));
+        FL_(store)(g + i, FL_(select_eq)(on, zero, zero, e.gradient * factor));
+        FL_(store)(h + i, FL_(select_eq)(on, zero, zero, e.hessian * factor));
     }
     fl_sum total = {0, 0};
     for (ptrdiff_t i = 0; i < count; i++) {
-        const double loss = fl_weight_at(&call->w, first + i) * (double)l[i];
+        const double loss = weight[i] * (double)l[i];
         fl_add(&total, loss);
         l[i] = (real)loss;
     }
