@@ -40,7 +40,7 @@ def times_copy(work: Callable[[], object], scores: np.ndarray, budget: float = 0
     while len(ratios) < 5 or (time.perf_counter() < end and len(ratios) < 101):
         copying = _seconds(copy, number_of_copies) / number_of_copies
         ratios.append(_seconds(work, number) / number / copying)
-    return statistics.median(ratios)
+    return round(statistics.median(ratios), 3)
 
 
 class Losses:

@@ -245,7 +245,7 @@ def test_hinge_decides_as_exact_arithmetic_does(form, isa):
         z_j = (z_y.astype(np.float64) - 1).astype(np.float32)
         for _ in range(abs(steps)):
             z_j = np.nextafter(z_j, np.float32(np.copysign(np.inf, steps)))
-        for classes in (2, 16, 40):
+        for classes in (2, 16, 40, 100, 1500):
             scores = np.full((len(z_y), classes), -1e4, dtype=np.float32)
             scores[:, 0], scores[:, classes - 1] = z_y, z_j
             targets = np.zeros(len(z_y), dtype=int)

@@ -5,8 +5,8 @@
  */
 static inline vec FL_(sigmoid_at)(vec z)
 {
-    const vec one = FL_(splat)(1), u = FL_(exp_minus)(FL_(abs)(z)), r = one / (one + u);
-    return FL_(select_gt)(FL_(splat)(0), z, u * r, r);
+    const vec one = FL_(splat)(1), u = FL_(exp_minus)(FL_(abs)(z)), r = FL_(reciprocal)(one + u);
+    return FL_(select_signed)(z, u * r, r);
 }
 
 static inline vec FL_(softplus_at)(vec z)

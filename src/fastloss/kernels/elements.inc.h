@@ -127,28 +127,27 @@ static FL_INLINE double FL_(map)(const fl_call *call, ptrdiff_t first, ptrdiff_t
     return 0;
 }
 
-/* the first target outside [low, high]; written so that NaN is outside, and in blocks without a branch inside */
+/* The first target outside [low, high]; NaN is outside. A range that starts at 0 is read off the bits: the number is
+ * neither negative nor, as an integer, past the bits of `high` when both differences keep the top bit clear. The rare
+ * block that fails this, for -0 too, is looked at one by one. */
 static ptrdiff_t FL_(first_outside)(const fl_call *call, ptrdiff_t first, ptrdiff_t last)
 {
     const real *const t = (const real *)call->t;
     const real low = (real)call->low, high = (real)call->high;
-    const vec one = FL_(splat)(1), zero = FL_(splat)(0);
+    const uvec top = FL_(bits)(FL_(splat)(high));
     for (ptrdiff_t i = first; i < last; i += FL_BLOCK) {
         const ptrdiff_t n = last - i < FL_BLOCK ? last - i : FL_BLOCK;
-        vec inside = zero;
+        uvec seen = FL_(bits)(FL_(splat)(low));
         ptrdiff_t j = 0;
         for (; j + LANES <= n; j += LANES) {
-            const vec x = FL_(load)(t + i + j);
-            /* out of range, either difference is below 0; NaN fails both comparisons */
-            const vec gap = FL_(max)(FL_(splat)(low) - x, x - FL_(splat)(high));
-            inside += FL_(select_gt)(gap, zero, zero, FL_(select_eq)(x, x, one, zero));
+            const uvec x = FL_(bits)(FL_(load)(t + i + j));
+            seen |= x | (top - x);
         }
-        real lane[FL_(lanes)];
-        FL_(store)(lane, inside);
-        double count = 0;
-        for (int k = 0; k < LANES; k++)
-            count += (double)lane[k];
-        if (count == (double)j && j == n)
+        if (j < n) {
+            const uvec x = FL_(bits)(FL_(load_part)(t + i + j, n - j, high));
+            seen |= x | (top - x);
+        }
+        if (low == 0 && !FL_(any_signed)(FL_(from_bits)(seen)))
             continue;
         for (ptrdiff_t k = 0; k < n; k++)
             if (!(t[i + k] >= low && t[i + k] <= high))

@@ -120,8 +120,8 @@ static inline vec FL_(log1p)(vec u)
     return FL_(log_corrected)(w, lost);
 }
 
-/* exp(-x) for x >= 0, of any size */
+/* exp(-x) for x >= 0, of any size: what is too large for the reduction is far below */
 static inline vec FL_(exp_minus)(vec x)
 {
-    return FL_(exp_shifted)(FL_(max)(FL_(splat)(-FL_FAR), -x), FL_(shift_of)(FL_(splat)(0)));
+    return FL_(exp_shifted)(-x, FL_(shift_of)(FL_(splat)(0)));
 }

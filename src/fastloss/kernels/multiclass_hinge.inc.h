@@ -205,6 +205,7 @@ static FL_INLINE void FL_(multiclass_hinge_tile)(const fl_call *call, real *tile
     for (ptrdiff_t c = 0; c < classes; c += FL_PARTS)
         for (int k = 0; k < FL_PARTS && c + k < classes; k++, class += one) {
             real *const at = tile + (c + k) * LANES;
+            FL_(fetch_next)(of, c + k);
             const vec d = (FL_(load)(at) + high) + low;
             const vec u = FL_(select_eq)(class, of->y, zero, FL_(select_gt)(zero, d, zero, d));
             FL_(store)(at, u);

@@ -17,7 +17,15 @@ typedef struct {
     const real *z;
     const ptrdiff_t *k;
     int rows;
+    const real *next_z, *next_g; /* of the next tile, class by class; of this one where rows are not adjacent */
 } FL_(lane_targets);
+
+/* A tile has as many vectors as classes: with each class goes the fetching of one vector of the next tile. */
+static FL_INLINE void FL_(fetch_next)(const FL_(lane_targets) *of, ptrdiff_t c)
+{
+    FL_PREFETCH(of->next_z + c * LANES);
+    FL_PREFETCH_WRITE(of->next_g + c * LANES);
+}
 
 typedef void FL_(tile_loss)(const fl_call *call, real *tile, const FL_(lane_targets) *of, real *curvature, double *inside,
                             double *plus);
@@ -40,6 +48,8 @@ static FL_INLINE void FL_(narrow_rows)(const fl_call *call, ptrdiff_t first, int
     for (int r = 0; r < LANES; r++)
         y[r] = (real)k[r];
     FL_(lane_targets) of = {.y = FL_(load)(y), .c = FL_(splat)((real)call->scale), .z = z, .k = k, .rows = rows};
+    of.next_z = z + (call->z_stride == call->classes ? LANES * call->classes : 0);
+    of.next_g = g ? g + (call->g_stride == call->classes ? LANES * call->classes : 0) : of.next_z;
     real w[FL_(lanes)];
     int all = 1;
     if (call->w.data) {
@@ -50,12 +60,6 @@ static FL_INLINE void FL_(narrow_rows)(const fl_call *call, ptrdiff_t first, int
         of.c = FL_(load)(w);
     }
     FL_(load_tile)(z, call->z_stride, rows, call->classes, tile);
-    /* the next tile, while this one is computed */
-    for (ptrdiff_t j = 0; j < LANES * call->classes; j += 64 / (ptrdiff_t)sizeof(real)) {
-        FL_PREFETCH(z + LANES * call->z_stride + j);
-        if (g)
-            FL_PREFETCH_WRITE(g + LANES * call->g_stride + j);
-    }
     tile_loss(call, tile, &of, h ? curvature : NULL, inside, plus);
     if (!all) { /* a row of weight 0 does not count, whatever it holds */
         for (int r = 0; r < LANES; r++) {

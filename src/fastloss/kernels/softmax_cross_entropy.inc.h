@@ -37,6 +37,7 @@ static FL_INLINE void FL_(softmax_cross_entropy_tile)(const fl_call *call, real 
     for (ptrdiff_t c = 0; c < classes; c += FL_PARTS)
         for (int k = 0; k < FL_PARTS && c + k < classes; k++, class += one) {
             real *const at = tile + (c + k) * LANES;
+            FL_(fetch_next)(of, c + k);
             const vec x = FL_(load)(at), e = FL_(exp_shifted)(x, from.shift);
             FL_(store)(at, e);
             picked = FL_(select_eq)(class, of->y, e, picked);

@@ -18,6 +18,12 @@ static inline vec FL_(add_parts)(const vec *part)
  * as long as that needs: loops of a known length stay in registers. */
 static FL_INLINE void FL_(load_tile)(const real *z, ptrdiff_t stride, int rows, ptrdiff_t classes, real *tile)
 {
+#if FL_VECTOR_BYTES == 64
+    if (classes <= 4 && rows == LANES && stride == classes) {
+        FL_(load_quads)(z, classes, tile);
+        return;
+    }
+#endif
     for (ptrdiff_t c = 0; c < classes; c += LANES) {
         const ptrdiff_t n = classes - c;
         vec t[FL_(lanes)];
@@ -36,6 +42,12 @@ static FL_INLINE void FL_(load_tile)(const real *z, ptrdiff_t stride, int rows, 
 
 static FL_INLINE void FL_(store_tile)(const real *tile, ptrdiff_t stride, int rows, ptrdiff_t classes, real *g)
 {
+#if FL_VECTOR_BYTES == 64
+    if (classes <= 4 && rows == LANES && stride == classes) {
+        FL_(store_quads)(tile, classes, g);
+        return;
+    }
+#endif
     for (ptrdiff_t c = 0; c < classes; c += LANES) {
         const ptrdiff_t n = classes - c;
         vec t[FL_(lanes)];

@@ -193,6 +193,37 @@ static inline vec FL_(select_eq)(vec a, vec b, vec x, vec y)
 #endif
 }
 
+/* x where the sign bit of a is set, also that of -0 and NaN, else y */
+static inline vec FL_(select_signed)(vec a, vec x, vec y)
+{
+#if FL_VECTOR_BYTES == 64 && FL_BITS == 32
+    return (vec)_mm512_mask_blend_ps(_mm512_movepi32_mask((__m512i)a), y, x);
+#elif FL_VECTOR_BYTES == 64
+    return (vec)_mm512_mask_blend_pd(_mm512_movepi64_mask((__m512i)a), y, x);
+#elif defined(X86)
+    return (vec)X86(blendv)(y, x, a);
+#else
+    const uvec sign = FL_(bits)(a) >> (FL_BITS - 1), mask = (uvec){0} - sign;
+    return FL_(from_bits)((FL_(bits)(x) & mask) | (FL_(bits)(y) & ~mask));
+#endif
+}
+
+/* 1 / x for x in [1, 2], rounded to nearest. A division of a whole register takes as long as eight multiplications;
+ * Newton's step doubles the 14 bits of the estimate, and the last step, from a value that is right but for its last bit,
+ * rounds correctly (Markstein 1990). */
+static inline vec FL_(reciprocal)(vec x)
+{
+    const vec one = FL_(splat)(1);
+#if FL_VECTOR_BYTES == 64
+    vec r = (vec)X86(rcp14)(x);
+    for (int step = 0; step < (FL_BITS == 32 ? 2 : 3); step++)
+        r = FL_(fma)(FL_(fnma)(x, r, one), r, r);
+    return r;
+#else
+    return one / x;
+#endif
+}
+
 /* the larger; b where either is NaN */
 static inline vec FL_(max)(vec a, vec b)
 {
@@ -206,6 +237,12 @@ static inline vec FL_(max)(vec a, vec b)
 static inline vec FL_(abs)(vec v)
 {
     return FL_(from_bits)(FL_(bits)(v) & ~FL_(bits)(FL_(splat)((real)-0.0)));
+}
+
+/* x, with its sign changed where the sign bit of a is set */
+static inline vec FL_(flip_sign)(vec x, vec a)
+{
+    return FL_(from_bits)(FL_(bits)(x) ^ (FL_(bits)(a) & FL_(bits)(FL_(splat)((real)-0.0))));
 }
 
 /* how many lanes have a > b */
@@ -224,6 +261,13 @@ static inline int FL_(count_gt)(vec a, vec b)
         count += x[i] > y[i];
     return count;
 #endif
+}
+
+/* whether the sign bit of any lane is set */
+static inline int FL_(any_signed)(vec a)
+{
+    const vec one = FL_(splat)(1), zero = FL_(splat)(0);
+    return FL_(count_gt)(FL_(select_signed)(a, one, zero), zero) > 0;
 }
 
 static inline int FL_(any_gt)(vec a, vec b)
@@ -274,42 +318,108 @@ static inline double FL_(add_lanes)(const vec *partial)
     return wide[0];
 }
 
-/* Transposes LANES vectors in place: in each stage s, lanes with bit s clear keep their side and trade the other with
- * the vector s further on. */
-#if FL_VECTOR_BYTES
-static FL_INLINE void FL_(transpose)(vec *t)
-{
-#define FL_STAGE(s, low, high)                                                                     \
-    for (int i = 0; i < LANES; i++)                                                                \
+/* Squares are transposed in stages: in stage s, lanes with bit s clear keep their side and trade the other with the
+ * vector s further on. */
+#define FL_STAGE(count, s, low, high)                                                              \
+    for (int i = 0; i < count; i++)                                                                \
         if (!(i & s)) {                                                                            \
             const vec a = t[i], b = t[i + s];                                                      \
             t[i] = FL_SHUFFLE(a, b, low);                                                          \
             t[i + s] = FL_SHUFFLE(a, b, high);                                                     \
         }
 #if FL_VECTOR_BYTES * 8 / FL_BITS == 16
-    FL_STAGE(1, FL_LIST(0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30),
+#define FL_STAGE_1(count)                                                                          \
+    FL_STAGE(count, 1, FL_LIST(0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30),         \
              FL_LIST(1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31))
-    FL_STAGE(2, FL_LIST(0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29),
+#define FL_STAGE_2(count)                                                                          \
+    FL_STAGE(count, 2, FL_LIST(0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29),          \
              FL_LIST(2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31))
-    FL_STAGE(4, FL_LIST(0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27),
+#define FL_STAGE_4(count)                                                                          \
+    FL_STAGE(count, 4, FL_LIST(0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27),          \
              FL_LIST(4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31))
-    FL_STAGE(8, FL_LIST(0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),
+#define FL_STAGE_8(count)                                                                          \
+    FL_STAGE(count, 8, FL_LIST(0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),            \
              FL_LIST(8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
 #elif FL_VECTOR_BYTES * 8 / FL_BITS == 8
-    FL_STAGE(1, FL_LIST(0, 8, 2, 10, 4, 12, 6, 14), FL_LIST(1, 9, 3, 11, 5, 13, 7, 15))
-    FL_STAGE(2, FL_LIST(0, 1, 8, 9, 4, 5, 12, 13), FL_LIST(2, 3, 10, 11, 6, 7, 14, 15))
-    FL_STAGE(4, FL_LIST(0, 1, 2, 3, 8, 9, 10, 11), FL_LIST(4, 5, 6, 7, 12, 13, 14, 15))
+#define FL_STAGE_1(count)                                                                          \
+    FL_STAGE(count, 1, FL_LIST(0, 8, 2, 10, 4, 12, 6, 14), FL_LIST(1, 9, 3, 11, 5, 13, 7, 15))
+#define FL_STAGE_2(count)                                                                          \
+    FL_STAGE(count, 2, FL_LIST(0, 1, 8, 9, 4, 5, 12, 13), FL_LIST(2, 3, 10, 11, 6, 7, 14, 15))
+#define FL_STAGE_4(count)                                                                          \
+    FL_STAGE(count, 4, FL_LIST(0, 1, 2, 3, 8, 9, 10, 11), FL_LIST(4, 5, 6, 7, 12, 13, 14, 15))
+#define FL_STAGE_8(count)
 #elif FL_VECTOR_BYTES * 8 / FL_BITS == 4
-    FL_STAGE(1, FL_LIST(0, 4, 2, 6), FL_LIST(1, 5, 3, 7))
-    FL_STAGE(2, FL_LIST(0, 1, 4, 5), FL_LIST(2, 3, 6, 7))
+#define FL_STAGE_1(count) FL_STAGE(count, 1, FL_LIST(0, 4, 2, 6), FL_LIST(1, 5, 3, 7))
+#define FL_STAGE_2(count) FL_STAGE(count, 2, FL_LIST(0, 1, 4, 5), FL_LIST(2, 3, 6, 7))
+#define FL_STAGE_4(count)
+#define FL_STAGE_8(count)
+#elif FL_VECTOR_BYTES
+#define FL_STAGE_1(count) FL_STAGE(count, 1, FL_LIST(0, 2), FL_LIST(1, 3))
+#define FL_STAGE_2(count)
+#define FL_STAGE_4(count)
+#define FL_STAGE_8(count)
 #else
-    FL_STAGE(1, FL_LIST(0, 2), FL_LIST(1, 3))
+#define FL_STAGE_1(count)
+#define FL_STAGE_2(count)
+#define FL_STAGE_4(count)
+#define FL_STAGE_8(count)
 #endif
-#undef FL_STAGE
-}
-#else
+
+/* LANES vectors in place */
 static FL_INLINE void FL_(transpose)(vec *t)
 {
     (void)t;
+    FL_STAGE_1(LANES)
+    FL_STAGE_2(LANES)
+    FL_STAGE_4(LANES)
+    FL_STAGE_8(LANES)
 }
+
+#if FL_VECTOR_BYTES == 64
+/* For classes <= 4 and adjacent rows, four vectors hold LANES rows, each padded to four lanes. Transposed within these
+ * fours, class k of row r is in vector k, in the lane that `order` puts at r. */
+#if FL_BITS == 32
+#define FL_ORDER _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)
+#define FL_PERMUTE(order, v) (vec)_mm512_permutexvar_ps(order, v)
+#define FL_BACK FL_ORDER
+#else
+#define FL_ORDER _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7)
+#define FL_PERMUTE(order, v) (vec)_mm512_permutexvar_pd(order, v)
+#define FL_BACK _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7)
 #endif
+
+static FL_INLINE void FL_(load_quads)(const real *z, ptrdiff_t classes, real *tile)
+{
+    const unsigned mask = 0x1111u * ((1u << classes) - 1);
+    const __m512i order = FL_ORDER;
+    vec t[4];
+    for (int i = 0; i < 4; i++)
+        t[i] = (vec)X86(maskz_expandloadu)(mask, z + i * (LANES / 4) * classes);
+    FL_STAGE_1(4)
+    FL_STAGE_2(4)
+    for (int k = 0; k < 4; k++)
+        FL_(store)(tile + k * LANES, FL_PERMUTE(order, t[k]));
+}
+
+static FL_INLINE void FL_(store_quads)(const real *tile, ptrdiff_t classes, real *g)
+{
+    const unsigned mask = 0x1111u * ((1u << classes) - 1);
+    const __m512i back = FL_BACK;
+    vec t[4];
+    for (int k = 0; k < 4; k++)
+        t[k] = FL_PERMUTE(back, FL_(load)(tile + k * LANES));
+    FL_STAGE_1(4)
+    FL_STAGE_2(4)
+    for (int i = 0; i < 4; i++) /* the numbers of LANES / 4 rows, pushed together */
+        X86(mask_storeu)(g + i * (LANES / 4) * classes, (1u << (LANES / 4 * classes)) - 1, X86(maskz_compress)(mask, t[i]));
+}
+#undef FL_ORDER
+#undef FL_PERMUTE
+#undef FL_BACK
+#endif
+
+#undef FL_STAGE
+#undef FL_STAGE_1
+#undef FL_STAGE_2
+#undef FL_STAGE_4
+#undef FL_STAGE_8
