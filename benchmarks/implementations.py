@@ -127,7 +127,7 @@ def _scikit_learn(problem: Problem, operation: str) -> Work | None:
     return value_grad_hess
 
 
-def _pytorch_loss(loss: Any, classes: int) -> Callable[[Any, Any], Any] | None:
+def _pytorch_loss(loss: Any, classes: int) -> Any:
     from torch.nn import functional
 
     match type(loss).__name__:

@@ -405,3 +405,18 @@ def test_missing_and_unknown_arguments(loss, given):
 def test_ragged_scores(loss):
     with pytest.raises(ValueError, match="inhomogeneous"):
         loss([[0.0, 1.0], [0.0]], [0, 0])
+
+
+@pytest.mark.parametrize("size", [1e308, 1e-310])
+def test_weights_without_a_sum(loss, make_samples, size):
+    """Each is finite, but what a mean would divide by is not a normal number."""
+    scores, targets, _ = make_samples(loss, "float64", (4, 5))
+    with refused(ValueError, "sample_weight", "sum"):
+        loss.value_and_grad(scores, targets, np.full(4, size))
+
+
+def test_output_that_overlaps_itself(loss, make_samples):
+    scores, targets, _ = make_samples(loss, "float32", (6, 5))
+    folded = np.lib.stride_tricks.as_strided(np.zeros(5, dtype=np.float32), (6, 5), (0, 4))
+    with refused(ValueError, "out", "share"):
+        loss.value_and_grad(scores, targets, out=folded)

@@ -9,6 +9,9 @@ from cpython.buffer cimport (
     PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
 
+from libc.float cimport DBL_MAX, DBL_MIN
+from libc.math cimport fabs
+
 import os
 
 from numpy import empty, ndarray
@@ -345,7 +348,7 @@ cdef class Kernel:
         sum_of_weights = fl_sum_weights(&call.w, rows) if call.w.data != NULL else <double>rows
         if total_weight is not None:
             sum_of_weights = total_weight
-        if not sum_of_weights - sum_of_weights == 0:
+        if sum_of_weights != 0 and not DBL_MIN <= fabs(sum_of_weights) <= DBL_MAX:
             return None
 
         cdef tuple shape = scores.shape

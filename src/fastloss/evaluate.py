@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.array_utils import byte_bounds
 
 from fastloss._core import BadTarget, Kernel, sum_weights
 
@@ -263,6 +264,8 @@ def _weights(weight: Any, samples: tuple[int, ...]) -> tuple[Array | None, float
     repeat = math.prod(samples[array.ndim :])
     spread = array.reshape(array.shape + (1,) * (len(samples) - array.ndim))
     total = sum_weights(array.astype(np.float64).reshape(-1)) * repeat
+    if total != 0 and not np.finfo(np.float64).tiny <= abs(total) < math.inf:
+        raise ValueError(f"sample_weight: expected a sum that is a normal number, got {total}")
     return np.broadcast_to(spread, samples), total
 
 
@@ -284,6 +287,9 @@ def _check_output(
         raise TypeError(f"{name}: expected dtype {dtype}, got {out.dtype}")
     if not out.flags.writeable:
         raise ValueError(f"{name}: expected a writeable array, got a read-only one")
+    lowest, highest = byte_bounds(out)
+    if out.size and highest - lowest < out.nbytes:
+        raise ValueError(f"{name}: expected an array whose elements do not share memory")
     for other, array in inputs.items():
         if not isinstance(array, np.ndarray) or (array is scores and _same_memory(out, array)):
             continue

@@ -287,9 +287,7 @@ class _RowwiseLoss(Loss):
         outside = np.flatnonzero((y < 0) | (y >= z.shape[-1]))
         if outside.size:
             row = outside[0]
-            raise ValueError(
-                f"targets must be class indices in [0, {z.shape[-1]}), got {y.ravel()[row]} for row {row}"
-            )
+            raise ValueError(f"targets must be class indices in [0, {z.shape[-1]}), got {y.ravel()[row]} for row {row}")
         return z, y.astype(np.intp)
 
 

@@ -5,7 +5,7 @@
  *   l = linear + log(1 + u) with u >= 0,   and its first and second derivative by the score.
  *
  * A sum of log(1 + u) is the log of a product, which is kept as q = product - 1: q <- u + (q + q u) loses nothing near
- * 0, and one logarithm serves FL_PERIOD elements of a lane. A loss without a logarithm leaves u at 0.
+ * 0, and one logarithm serves many elements of a lane. A loss without a logarithm leaves u at 0.
  */
 typedef struct {
     vec linear, u, gradient, hessian;
@@ -15,14 +15,21 @@ typedef FL_(terms) FL_(element_loss)(vec z, vec t, const double *option);
 
 #define GROUP FL_(group)
 enum { FL_(group) = 64 / sizeof(real), FL_(group_registers) = FL_(group) / FL_(lanes) };
-enum { FL_(period) = 16 }; /* u <= 1 where it matters, and 2^16 is far from overflow in any lane */
+enum {
+    FL_(short_period) = 16, /* groups whose linear parts are added up in the type of the scores */
+    FL_(period) = 64        /* groups that share a logarithm: u <= 1, and 2^64 is far from overflow */
+};
 
-static FL_INLINE void FL_(write_element)(const fl_call *call, ptrdiff_t i, const FL_(terms) *e, vec c)
+/* adds a group of numbers to half as many sums */
+enum { FL_(half_group) = FL_(group) / 2 };
+
+static inline void FL_(add_group)(double *sums, const vec *part)
 {
-    if (call->g)
-        FL_(store)((real *)call->g + i, e->gradient * c);
-    if (call->h)
-        FL_(store)((real *)call->h + i, e->hessian * c);
+    real lane[FL_(group)];
+    for (int r = 0; r < FL_(group_registers); r++)
+        FL_(store)(lane + r * LANES, part[r]);
+    for (int i = 0; i < FL_(half_group); i++)
+        sums[i] += (double)lane[i] + (double)lane[i + FL_(half_group)];
 }
 
 /* one group with weights or losses of its own; `count` of it are there */
@@ -63,33 +70,49 @@ static FL_INLINE double FL_(weighted_group)(const fl_call *call, ptrdiff_t first
     return fl_total(&total);
 }
 
-/* whole groups, up to FL_PERIOD of them, all of weight 1 and without a loss of their own */
+/* `groups` whole groups, all of weight 1 and without a loss of their own; the sum of their losses. What is written is
+ * known to the compiler, so that nothing is asked inside. */
 static FL_INLINE double FL_(plain_groups)(const fl_call *call, ptrdiff_t first, ptrdiff_t groups,
-                                          FL_(element_loss) *element_loss)
+                                          FL_(element_loss) *element_loss, const int order)
 {
-    const real *const z = (const real *)call->z, *const t = (const real *)call->t;
+    const real *const z = (const real *)call->z + first, *const t = (const real *)call->t + first;
+    real *const g = order >= 1 ? (real *)call->g + first : NULL, *const h = order >= 2 ? (real *)call->h + first : NULL;
     const vec c = FL_(splat)((real)call->scale);
-    vec linear[FL_(group_registers)], q[FL_(group_registers)];
+    double sums[FL_(half_group)] = {0};
+    vec q[FL_(group_registers)], linear[FL_(group_registers)];
     for (int r = 0; r < FL_(group_registers); r++)
-        linear[r] = q[r] = FL_(splat)(0);
-    for (ptrdiff_t i = first; i < first + groups * GROUP; i += GROUP) {
-        FL_PREFETCH(z + i + FL_AHEAD);
-        FL_PREFETCH(t + i + FL_AHEAD);
-        for (int r = 0; r < FL_(group_registers); r++) {
-            const ptrdiff_t at = i + r * LANES;
-            const FL_(terms) e = element_loss(FL_(load)(z + at), FL_(load)(t + at), call->option);
-            q[r] = e.u + FL_(fma)(q[r], e.u, q[r]);
-            linear[r] += e.linear;
-            FL_(write_element)(call, at, &e, c);
+        q[r] = FL_(splat)(0);
+    for (ptrdiff_t start = 0; start < groups; start += FL_(short_period)) {
+        const ptrdiff_t end = groups - start < FL_(short_period) ? groups : start + FL_(short_period);
+        for (int r = 0; r < FL_(group_registers); r++)
+            linear[r] = FL_(splat)(0);
+        for (ptrdiff_t i = start * GROUP; i < end * GROUP; i += GROUP) {
+            FL_PREFETCH(z + i + FL_AHEAD);
+            FL_PREFETCH(t + i + FL_AHEAD);
+            for (int r = 0; r < FL_(group_registers); r++) {
+                const ptrdiff_t at = i + r * LANES;
+                const FL_(terms) e = element_loss(FL_(load)(z + at), FL_(load)(t + at), call->option);
+                q[r] = e.u + FL_(fma)(q[r], e.u, q[r]);
+                linear[r] += e.linear;
+                if (order >= 1)
+                    FL_(store)(g + at, e.gradient * c);
+                if (order >= 2)
+                    FL_(store)(h + at, e.hessian * c);
+            }
+        }
+        FL_(add_group)(sums, linear);
+        if (end % FL_(period) == 0 || end == groups) {
+            for (int r = 0; r < FL_(group_registers); r++)
+                q[r] = FL_(log1p)(q[r]);
+            FL_(add_group)(sums, q);
+            for (int r = 0; r < FL_(group_registers); r++)
+                q[r] = FL_(splat)(0);
         }
     }
-    double total = 0;
-    real lane[FL_(group)];
-    for (int r = 0; r < FL_(group_registers); r++)
-        FL_(store)(lane + r * LANES, linear[r] + FL_(log1p)(q[r]));
-    for (int i = 0; i < GROUP; i++)
-        total += (double)lane[i];
-    return total;
+    fl_sum total = {0, 0};
+    for (int i = 0; i < FL_(half_group); i++)
+        fl_add(&total, sums[i]);
+    return fl_total(&total);
 }
 
 static FL_INLINE double FL_(each_element)(const fl_call *call, ptrdiff_t first, ptrdiff_t last,
@@ -98,11 +121,14 @@ static FL_INLINE double FL_(each_element)(const fl_call *call, ptrdiff_t first, 
     const unsigned mode = fl_flush_subnormals();
     fl_sum total = {0, 0};
     if (!call->w.data && !call->l) {
-        while (last - first >= GROUP) {
-            const ptrdiff_t left = (last - first) / GROUP, groups = left < FL_(period) ? left : FL_(period);
-            fl_add(&total, FL_(plain_groups)(call, first, groups, element_loss));
-            first += groups * GROUP;
-        }
+        const ptrdiff_t groups = (last - first) / GROUP;
+        if (call->h)
+            fl_add(&total, FL_(plain_groups)(call, first, groups, element_loss, 2));
+        else if (call->g)
+            fl_add(&total, FL_(plain_groups)(call, first, groups, element_loss, 1));
+        else
+            fl_add(&total, FL_(plain_groups)(call, first, groups, element_loss, 0));
+        first += groups * GROUP;
     }
     for (; first < last; first += GROUP)
         fl_add(&total, FL_(weighted_group)(call, first, last - first < GROUP ? last - first : GROUP, element_loss));

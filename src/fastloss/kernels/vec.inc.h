@@ -156,7 +156,15 @@ static inline vec FL_(fma)(vec a, vec b, vec c)
 
 static inline vec FL_(fnma)(vec a, vec b, vec c)
 {
-    return FL_(fma)(-a, b, c);
+#if FL_VECTOR_BYTES >= 32
+    return (vec)X86(fnmadd)(a, b, c);
+#elif defined(__aarch64__) && FL_VECTOR_BYTES && FL_BITS == 32
+    return (vec)vfmsq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#elif defined(__aarch64__) && FL_VECTOR_BYTES
+    return (vec)vfmsq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+#else
+    return c - a * b;
+#endif
 }
 
 /* x where a > b, else y; also y where a or b is NaN */
