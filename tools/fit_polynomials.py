@@ -16,10 +16,7 @@ mp.mp.dps = 60
 def remez(function, weight, low, high, terms):
     """Coefficients, lowest power first, of the weighted minimax polynomial, and its error."""
     count = terms + 1
-    nodes = [
-        (low + high) / 2 - (high - low) / 2 * mp.cos(mp.pi * (2 * k + 1) / (2 * count))
-        for k in range(count)
-    ]
+    nodes = [(low + high) / 2 - (high - low) / 2 * mp.cos(mp.pi * (2 * k + 1) / (2 * count)) for k in range(count)]
     grid = [low + (high - low) * mp.mpf(k) / 4000 for k in range(4001)]
     for _ in range(30):
         system = mp.matrix(count, count)
@@ -36,11 +33,9 @@ def remez(function, weight, low, high, terms):
             k
             for k in range(len(grid))
             if (k == 0 or abs(error[k]) >= abs(error[k - 1]) or error[k] * error[k - 1] < 0)
-            and (
-                k == len(grid) - 1 or abs(error[k]) >= abs(error[k + 1]) or error[k] * error[k + 1] < 0
-            )
+            and (k == len(grid) - 1 or abs(error[k]) >= abs(error[k + 1]) or error[k] * error[k + 1] < 0)
         ]
-        alternating = []
+        alternating: list[int] = []
         for k in peaks:
             if alternating and error[k] * error[alternating[-1]] > 0:
                 if abs(error[k]) > abs(error[alternating[-1]]):
@@ -71,7 +66,8 @@ def log_tail(x):
     return (2 * mp.atanh(s) - 2 * s) / s**3
 
 
-def show(name, coefficients, error, digits):
+def show(name, fit, digits):
+    coefficients, error = fit
     print(f"/* {name}: relative error 2^{mp.nstr(mp.log(error, 2), 4)} */")
     for power, value in enumerate(coefficients):
         print(f"    x^{power}: {mp.nstr(value, digits)}")
@@ -83,11 +79,11 @@ if __name__ == "__main__":
     for bits, exp_terms, log_terms, digits in ((32, 5, 3, 10), (64, 10, 7, 18)):
         show(
             f"exp, {bits} bits",
-            *remez(exp_tail, lambda r: r**2 / mp.exp(r) + mp.mpf(10) ** -30, -half, half, exp_terms),
+            remez(exp_tail, lambda r: r**2 / mp.exp(r) + mp.mpf(10) ** -30, -half, half, exp_terms),
             digits,
         )
         show(
             f"log, {bits} bits",
-            *remez(log_tail, lambda x: x / 2 + mp.mpf(10) ** -30, mp.mpf(0), largest, log_terms),
+            remez(log_tail, lambda x: x / 2 + mp.mpf(10) ** -30, mp.mpf(0), largest, log_terms),
             digits,
         )

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from typing import Any
 
+from typing_extensions import disjoint_base
+
 version: str
 compiler: str
 
@@ -15,6 +17,7 @@ def sum_weights(weights: object) -> float: ...
 
 class BadTarget(Exception): ...
 
+@disjoint_base
 class Kernel:
     def __init__(
         self,

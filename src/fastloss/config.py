@@ -189,9 +189,7 @@ def _start() -> None:
         try:
             count = _thread_count("FASTLOSS_NUM_THREADS", int(own))
         except ValueError:
-            raise ImportError(
-                f"FASTLOSS_NUM_THREADS: expected an integer of at least 1, got {own!r}"
-            ) from None
+            raise ImportError(f"FASTLOSS_NUM_THREADS: expected an integer of at least 1, got {own!r}") from None
     else:
         shared = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
         count = int(shared) if shared.isdecimal() and int(shared) > 0 else _processors()

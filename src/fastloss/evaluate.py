@@ -20,25 +20,22 @@ if TYPE_CHECKING:
 BLOCK_ELEMENTS = 65536
 
 Array = npt.NDArray[Any]
-Block = tuple[tuple[slice, ...], int]
+Block = tuple[Any, int]  # an index, and the first sample in memory order
 
 
-def evaluate(
-    loss: Loss, scores: Any, targets: Any, weight: Any, out: Any, hess_out: Any, order: int
-) -> Any:
+def evaluate(loss: Loss, scores: Any, targets: Any, weight: Any, out: Any, hess_out: Any, order: int) -> Any:
     """Value (order 0), with the gradient (1), with the Hessian diagonal (2)."""
     try:
         result = loss._kernel.direct(scores, targets, weight, out, hess_out, order)
     except BadTarget as bad:
-        raise _bad_target(loss, *bad.args, np.shape(scores)) from None
+        position, value = bad.args
+        raise _bad_target(loss, position, value, np.shape(scores)) from None
     if result is None:
         result = _convert_and_evaluate(loss, scores, targets, weight, out, hess_out, order)
     return result
 
 
-def map_scores(
-    kernel: Kernel, scores: Any, out: Any, axis: int | None, keepdims: bool | None = None
-) -> Array:
+def map_scores(kernel: Kernel, scores: Any, out: Any, axis: int | None, keepdims: bool | None = None) -> Array:
     """Apply a function: of each element (axis None), along an axis, or over it (keepdims not None)."""
     array = _real_array("scores", scores)
     dtype = _result_type(array)
@@ -50,97 +47,82 @@ def map_scores(
         source = np.moveaxis(array, axis, -1)
         if keepdims is not None:
             shape = shape[:axis] + ((1,) if keepdims else ()) + shape[axis + 1 :]
-    if out is None:
-        out = np.empty(shape, dtype)
-    else:
+    if out is not None:
         _check_output("out", out, shape, dtype, array, {"scores": array})
+    result: Array = np.empty(shape, dtype) if out is None else out
     if axis is None:
-        target = out
+        target = result
     elif keepdims is None:
-        target = np.moveaxis(out, axis, -1)
+        target = np.moveaxis(result, axis, -1)
     else:
-        target = out.squeeze(axis) if keepdims else out
+        target = result.squeeze(axis) if keepdims else result
     if axis is not None and source.shape[-1] == 0:
-        out[...] = -np.inf  # of logsumexp; the others have no elements
-        return out
+        result[...] = -np.inf  # of logsumexp; the others have no elements
+        return result
     if kernel.map(source, target) is not None:
-        return out
+        return result
     work = _work_type(array)
     row_axes = 0 if axis is None else 1
     for index, _ in _blocks(source.shape, row_axes):
         part = _readable(source[index], work)
         into = target[*index, ...]
-        result = kernel.map(part, np.empty(into.shape, work))
-        np.copyto(into, result, casting="same_kind")
-    return out
+        np.copyto(into, kernel.map(part, np.empty(into.shape, work)), casting="same_kind")
+    return result
 
 
 def _convert_and_evaluate(
     loss: Loss, scores: Any, targets: Any, weight: Any, out: Any, hess_out: Any, order: int
 ) -> Any:
-    kernel = loss._kernel
+    """Explain what is wrong with the arguments, or evaluate them in blocks of which the kernels get copies."""
     rowwise = loss.family == "rowwise"
     scores = _real_array("scores", scores)
-    dtype, work = _result_type(scores), _work_type(scores)
     if rowwise:
         _check_classes(scores)
-        targets = _class_indices(targets, scores)
-        samples = scores.shape[:-1]
-    else:
-        targets = _real_array("targets", targets)
-        samples = scores.shape
+    targets = _class_indices(targets) if rowwise else _real_array("targets", targets)
+    samples = scores.shape[:-1] if rowwise else scores.shape
     if targets.shape != samples:
         expected = "one class index for each row of scores" if rowwise else "the shape of scores"
-        raise ValueError(
-            f"targets: expected {expected}, shape {samples}, got shape {targets.shape}"
-        )
+        raise ValueError(f"targets: expected {expected}, shape {samples}, got shape {targets.shape}")
     weights, total_weight = _weights(weight, samples)
     inputs = {"scores": scores, "targets": targets, "sample_weight": weight}
+    dtype, work = _result_type(scores), _work_type(scores)
     if order >= 1 and out is not None:
         _check_output("out", out, scores.shape, dtype, scores, inputs)
     if order >= 2 and hess_out is not None:
         _check_output("hess_out", hess_out, scores.shape, dtype, None, inputs | {"out": out})
-    _check_targets(loss, scores, targets)
+    _check_targets(loss, scores.shape, targets)
 
-    if order >= 1 and out is None:
-        out = np.empty(scores.shape, dtype)
-    if order >= 2 and hess_out is None:
-        hess_out = np.empty(scores.shape, dtype)
-    each = np.empty(samples, dtype if work != np.float32 else np.float32)
-    each = each if loss.reduction == "none" else None
-    total = total_weight if loss.reduction == "mean" else None
-    if total == 0:
-        kernel_blocks: Iterator[Block] = iter(())
-        for array in (out, hess_out):
-            if array is not None:
-                array[...] = 0
-    else:
-        kernel_blocks = _blocks(scores.shape, 1 if rowwise else 0)
-    values = []
-    for index, _ in kernel_blocks:
+    outputs = [np.empty(scores.shape, dtype) if array is None else array for array in (out, hess_out)[:order]]
+    each = np.empty(samples, work) if loss.reduction == "none" else None
+    divisor = total_weight if loss.reduction == "mean" else None
+    totals: list[float] = []
+    if divisor == 0:  # nothing counts
+        for array in outputs:
+            array[...] = 0
+    for index, _ in _blocks(scores.shape, 1 if rowwise else 0) if divisor != 0 else ():
         of_samples = index[: len(samples)]
         z = _readable(scores[index], work)
         t = _readable(targets[of_samples], targets.dtype if rowwise else work)
         w = None if weights is None else _readable(weights[of_samples], weights.dtype)
-        g = None if order < 1 else np.empty_like(z)
-        h = None if order < 2 else np.empty_like(z)
-        result = kernel.direct(z, t, w, g, h, order, total)
+        parts = [np.empty_like(z) for _ in outputs]
+        g, h = (*parts, None, None)[:2]
+        result = loss._kernel.direct(z, t, w, g, h, order, divisor)
         value = result if order == 0 else result[0]
         if each is not None:
             each[of_samples] = value
         else:
-            values.append(value)
-        if order >= 1:
-            np.copyto(out[*index, ...], g, casting="same_kind")
-        if order >= 2:
-            np.copyto(hess_out[*index, ...], h, casting="same_kind")
-    if each is not None:
-        value = each
-    else:
-        value = math.fsum(values) if all(map(math.isfinite, values)) else float(sum(values))
-        if total is not None:
-            value = value / total if total else math.nan
-    return value if order == 0 else (value, out) if order == 1 else (value, out, hess_out)
+            totals.append(value)
+        for array, part in zip(outputs, parts, strict=True):
+            np.copyto(array[*index, ...], part, casting="same_kind")
+    value = _total(totals, divisor) if each is None else each
+    return (value, *outputs) if outputs else value
+
+
+def _total(parts: list[float], divisor: float | None) -> float:
+    if divisor == 0:
+        return math.nan
+    total = math.fsum(parts) if all(map(math.isfinite, parts)) else sum(parts)
+    return total if divisor is None else total / divisor
 
 
 def _readable(part: Array, dtype: np.dtype[Any]) -> Array:
@@ -204,7 +186,7 @@ def _check_classes(scores: Array) -> None:
         raise ValueError(f"scores: expected at least one class, got shape {scores.shape}")
 
 
-def _class_indices(targets: Any, scores: Array) -> Array:
+def _class_indices(targets: Any) -> Array:
     array = np.asarray(targets)
     if array.size == 0 and not isinstance(targets, np.ndarray):
         array = array.astype(np.int64)  # an empty list has no type of its own
@@ -215,9 +197,9 @@ def _class_indices(targets: Any, scores: Array) -> Array:
     return array
 
 
-def _check_targets(loss: Loss, scores: Array, targets: Array) -> None:
+def _check_targets(loss: Loss, shape: tuple[int, ...], targets: Array) -> None:
     if loss.family == "rowwise":
-        low, high = 0.0, float(scores.shape[-1] - 1)
+        low, high = 0.0, float(shape[-1] - 1)
     else:
         low, high = loss.target_range
         if low == -math.inf and high == math.inf:
@@ -227,20 +209,16 @@ def _check_targets(loss: Loss, scores: Array, targets: Array) -> None:
         outside = ~((part >= low) & (part <= high))
         if outside.any():
             position = int(np.flatnonzero(outside)[0])
-            raise _bad_target(loss, first + position, part.reshape(-1)[position], scores.shape)
+            raise _bad_target(loss, first + position, part.reshape(-1)[position], shape)
 
 
 def _bad_target(loss: Loss, position: int, value: Any, shape: tuple[int, ...]) -> ValueError:
     if loss.family == "rowwise":
-        return ValueError(
-            f"targets: expected class indices in [0, {shape[-1]}), got {value} at row {position}"
-        )
+        return ValueError(f"targets: expected class indices in [0, {shape[-1]}), got {value} at row {position}")
     low, high = loss.target_range
     where: Any = tuple(int(i) for i in np.unravel_index(position, shape))
     where = where[0] if len(where) == 1 else where
-    return ValueError(
-        f"targets: expected numbers in [{low:g}, {high:g}], got {value} at position {where}"
-    )
+    return ValueError(f"targets: expected numbers in [{low:g}, {high:g}], got {value} at position {where}")
 
 
 def _weights(weight: Any, samples: tuple[int, ...]) -> tuple[Array | None, float]:

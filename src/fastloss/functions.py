@@ -61,9 +61,7 @@ def logsumexp(
     return result[()] if out is None else result
 
 
-def softmax(
-    scores: npt.ArrayLike, *, axis: int = -1, out: npt.NDArray[Any] | None = None
-) -> npt.NDArray[Any]:
+def softmax(scores: npt.ArrayLike, *, axis: int = -1, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
     r"""Probabilities :math:`e^{z_j} / \sum_k e^{z_k}`.
 
     Parameters
@@ -101,9 +99,7 @@ def softmax(
     return map_scores(_KERNELS["softmax"], scores, out, axis)
 
 
-def log_softmax(
-    scores: npt.ArrayLike, *, axis: int = -1, out: npt.NDArray[Any] | None = None
-) -> npt.NDArray[Any]:
+def log_softmax(scores: npt.ArrayLike, *, axis: int = -1, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
     r"""Logarithms of the probabilities, :math:`z_j - \log \sum_k e^{z_k}`.
 
     Parameters

@@ -169,9 +169,7 @@ class Loss:
         TypeError, ValueError
             As for `value_and_grad`.
         """
-        result: tuple[Any, Array, Array] = evaluate(
-            self, scores, targets, sample_weight, out, hess_out, 2
-        )
+        result: tuple[Any, Array, Array] = evaluate(self, scores, targets, sample_weight, out, hess_out, 2)
         return result
 
     def replace(self, **options: Any) -> Loss:

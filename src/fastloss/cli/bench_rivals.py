@@ -246,8 +246,8 @@ def _jax(problem: Problem, threads: int) -> Call | None:
     jnp: Any = import_module("jax.numpy")
     z, t = jax.device_put(problem.scores), jax.device_put(problem.targets)
     if isinstance(problem.work, str):
-        functions = {"logsumexp": jax.nn.logsumexp, "softmax": jax.nn.softmax, "log_softmax": jax.nn.log_softmax}
-        function = jax.jit(functions[problem.work])
+        named = getattr(jax.nn, problem.work)
+        function = jax.jit(lambda z: named(z, axis=axis))
         return lambda: (jax.block_until_ready(function(z)),)
     formula = _jax_formula(jnp, problem)
 
@@ -320,14 +320,18 @@ def _numba(problem: Problem, threads: int) -> Call | None:
     return lambda: (loop(z, t, out), out)
 
 
+# Numbers of the loops have the scores' type: a number of another would make all of a formula float64.
+
+
 def _softmax_loop(z: Any, t: Any, g: Any) -> Any:
+    real = z.dtype.type
     samples, classes = z.shape
     total = 0.0
     for i in range(samples):
         largest = z[i, 0]
         for j in range(1, classes):
             largest = max(largest, z[i, j])
-        summed = z[i, 0] * 0
+        summed = real(0)
         if len(g) == 0:
             for j in range(classes):
                 summed += np.exp(z[i, j] - largest)
@@ -335,42 +339,40 @@ def _softmax_loop(z: Any, t: Any, g: Any) -> Any:
             for j in range(classes):
                 g[i, j] = np.exp(z[i, j] - largest)
                 summed += g[i, j]
-            factor = 1 / (summed * samples)
+            factor = real(1 / (summed * samples))
             for j in range(classes):
                 g[i, j] *= factor
-            g[i, t[i]] -= 1 / samples
+            g[i, t[i]] -= real(1 / samples)
         total += np.log(summed) + (largest - z[i, t[i]])
     return total / samples
 
 
 def _sigmoid_loop(z: Any, t: Any, g: Any) -> Any:
-    samples = len(z)
+    real = z.dtype.type
+    zero, one, share = real(0), real(1), real(1 / len(z))
     total = 0.0
-    for i in range(samples):
+    for i in range(len(z)):
         u = np.exp(-abs(z[i]))
-        p = (1 if z[i] >= 0 else u) / (1 + u)
-        total += max(z[i], 0) - z[i] * t[i] + np.log1p(u)
-        g[i] = (p - t[i]) / samples
-    return total / samples
+        p = (one if z[i] >= zero else u) / (one + u)
+        total += max(z[i], zero) - z[i] * t[i] + np.log1p(u)
+        g[i] = (p - t[i]) * share
+    return total / len(z)
 
 
 def _weston_watkins_loop(z: Any, t: Any, margin: Any, power: int, g: Any) -> Any:
+    real = z.dtype.type
     samples, classes = z.shape
+    zero, share, double = real(0), real(1 / samples), real(2 / samples)
     total = 0.0
-    share = margin * 0 + 1 / samples
     for i in range(samples):
-        target = z[i, t[i]]
-        loss = slope = margin * 0
+        shift = margin - z[i, t[i]]
+        loss = slope = zero
         for j in range(classes):
-            d = max(margin + z[i, j] - target, margin * 0)
+            d = max(shift + z[i, j], zero)
             if j == t[i]:
-                d = margin * 0
-            if power == 1:
-                loss += d
-                g[i, j] = share if d > 0 else margin * 0
-            else:
-                loss += d * d
-                g[i, j] = 2 * d * share
+                d = zero
+            loss += d if power == 1 else d * d
+            g[i, j] = double * d if power == 2 else share if d > zero else zero
             slope += g[i, j]
         g[i, t[i]] = -slope
         total += loss

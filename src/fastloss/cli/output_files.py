@@ -102,6 +102,8 @@ def check_outputs(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
                     raise UserError(f"{path}: is an input; results need a file of their own")
             elif not path.resolve().parent.is_dir():
                 raise UserError(f"{path}: its directory does not exist")
+            elif path.resolve().is_symlink():  # only before Python 3.13 is that a RuntimeError
+                raise UserError(f"{path}: cannot write: it is a link to itself")
         # A name can be impossible: with a null character, or a link to itself.
         except (OSError, ValueError, RuntimeError) as error:
             raise cannot_write(path, error) from error

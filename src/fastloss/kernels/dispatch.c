@@ -62,8 +62,8 @@ static int fl_cpu_runs_avx512(void)
 
 const fl_table *fl_select(const char *name)
 {
-#define ISA(isa, runs)                                                                             \
-    if ((!name || !strcmp(name, #isa)) && (runs))                                                  \
+#define ISA(isa, runs)                                                                                                 \
+    if ((!name || !strcmp(name, #isa)) && (runs))                                                                      \
         return &fl_table_##isa;
 #include "isas.def"
 #undef ISA
@@ -72,10 +72,10 @@ const fl_table *fl_select(const char *name)
 
 const char *fl_isa_name(int index, int *runnable)
 {
-#define ISA(isa, runs)                                                                             \
-    if (index-- == 0) {                                                                            \
-        *runnable = (runs);                                                                        \
-        return #isa;                                                                               \
+#define ISA(isa, runs)                                                                                                 \
+    if (index-- == 0) {                                                                                                \
+        *runnable = (runs);                                                                                            \
+        return #isa;                                                                                                   \
     }
 #include "isas.def"
 #undef ISA

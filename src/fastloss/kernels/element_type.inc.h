@@ -15,10 +15,10 @@
 #include "losses.def"
 #undef FL_BODIES
 
-#define FL_KERNEL(name, driver, ...)                                                               \
-    static double FL_(name)(const fl_call *call, ptrdiff_t first, ptrdiff_t last)                  \
-    {                                                                                              \
-        return driver(call, first, last, __VA_ARGS__);                                             \
+#define FL_KERNEL(name, driver, ...)                                                                                   \
+    static double FL_(name)(const fl_call *call, ptrdiff_t first, ptrdiff_t last)                                      \
+    {                                                                                                                  \
+        return driver(call, first, last, __VA_ARGS__);                                                                 \
     }
 #define ROWWISE(name) FL_KERNEL(name, FL_(each_row), FL_(name##_row), FL_(name##_tile))
 #define ELEMENTWISE(name) FL_KERNEL(name, FL_(each_element), FL_(name##_at))

@@ -216,8 +216,8 @@ static FL_INLINE void FL_(tile_log_forms)(vec others, vec picked, double *inside
 }
 
 /* and where not */
-static inline void FL_(far_log_forms)(const real *score, vec others, vec picked, const FL_(tile_origin) *from, double *inside,
-                                      double *plus)
+static inline void FL_(far_log_forms)(const real *score, vec others, vec picked, const FL_(tile_origin) *from,
+                                      double *inside, double *plus)
 {
     real o[FL_(lanes)], p[FL_(lanes)], base[FL_(lanes)], powers[FL_(lanes)];
     FL_(store)(o, others);

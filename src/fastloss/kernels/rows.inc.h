@@ -27,8 +27,8 @@ static FL_INLINE void FL_(fetch_next)(const FL_(lane_targets) *of, ptrdiff_t c)
     FL_PREFETCH_WRITE(of->next_g + c * LANES);
 }
 
-typedef void FL_(tile_loss)(const fl_call *call, real *tile, const FL_(lane_targets) *of, real *curvature, double *inside,
-                            double *plus);
+typedef void FL_(tile_loss)(const fl_call *call, real *tile, const FL_(lane_targets) *of, real *curvature,
+                            double *inside, double *plus);
 
 /* the targets' scores; g, which may be z, is not written yet */
 static inline void FL_(target_scores)(const fl_call *call, const FL_(lane_targets) *of, real *score)
@@ -90,8 +90,8 @@ static FL_INLINE void FL_(wide_row)(const fl_call *call, ptrdiff_t row, ptrdiff_
             FL_(block_fill)(h, call->classes, 0);
         return;
     }
-    const fl_log_form loss = row_loss(call, (const real *)call->z + row * call->z_stride, k,
-                                      (real)(weight * call->scale), g, h);
+    const fl_log_form loss =
+        row_loss(call, (const real *)call->z + row * call->z_stride, k, (real)(weight * call->scale), g, h);
     *inside = loss.inside;
     *plus = loss.plus;
 }

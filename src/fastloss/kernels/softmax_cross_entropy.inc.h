@@ -6,8 +6,8 @@
  *
  * At the target p_y - 1 is taken as -(sum of the others), which keeps its digits when p_y is all but 1.
  */
-static inline fl_log_form FL_(softmax_cross_entropy_row)(const fl_call *call, const real *z, ptrdiff_t y, real c, real *g,
-                                                         real *h)
+static inline fl_log_form FL_(softmax_cross_entropy_row)(const fl_call *call, const real *z, ptrdiff_t y, real c,
+                                                         real *g, real *h)
 {
     real scratch[FL_BLOCK];
     const ptrdiff_t classes = call->classes;

@@ -10,6 +10,8 @@
 #endif
 #include "fastloss.h"
 
+#include <stdint.h>
+
 enum { WORKERS = 255 };
 
 #if defined(_WIN32)
@@ -109,7 +111,7 @@ static int start_worker(int number)
 
 static void *worker_main(void *number)
 {
-    worker((int)((char *)number - (char *)0));
+    worker((int)(intptr_t)number);
     return NULL;
 }
 
@@ -148,7 +150,7 @@ static int start_worker(int number)
     /* signals are for the threads of the host, never for ours */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    const int failed = pthread_create(&thread, NULL, worker_main, (char *)0 + number);
+    const int failed = pthread_create(&thread, NULL, worker_main, (void *)(intptr_t)number);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (failed)
         return 0;

@@ -328,33 +328,30 @@ static inline double FL_(add_lanes)(const vec *partial)
 
 /* Squares are transposed in stages: in stage s, lanes with bit s clear keep their side and trade the other with the
  * vector s further on. */
-#define FL_STAGE(count, s, low, high)                                                              \
-    for (int i = 0; i < count; i++)                                                                \
-        if (!(i & s)) {                                                                            \
-            const vec a = t[i], b = t[i + s];                                                      \
-            t[i] = FL_SHUFFLE(a, b, low);                                                          \
-            t[i + s] = FL_SHUFFLE(a, b, high);                                                     \
+#define FL_STAGE(count, s, low, high)                                                                                  \
+    for (int i = 0; i < count; i++)                                                                                    \
+        if (!(i & s)) {                                                                                                \
+            const vec a = t[i], b = t[i + s];                                                                          \
+            t[i] = FL_SHUFFLE(a, b, low);                                                                              \
+            t[i + s] = FL_SHUFFLE(a, b, high);                                                                         \
         }
 #if FL_VECTOR_BYTES * 8 / FL_BITS == 16
-#define FL_STAGE_1(count)                                                                          \
-    FL_STAGE(count, 1, FL_LIST(0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30),         \
+#define FL_STAGE_1(count)                                                                                              \
+    FL_STAGE(count, 1, FL_LIST(0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30),                             \
              FL_LIST(1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31))
-#define FL_STAGE_2(count)                                                                          \
-    FL_STAGE(count, 2, FL_LIST(0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29),          \
+#define FL_STAGE_2(count)                                                                                              \
+    FL_STAGE(count, 2, FL_LIST(0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29),                              \
              FL_LIST(2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31))
-#define FL_STAGE_4(count)                                                                          \
-    FL_STAGE(count, 4, FL_LIST(0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27),          \
+#define FL_STAGE_4(count)                                                                                              \
+    FL_STAGE(count, 4, FL_LIST(0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27),                              \
              FL_LIST(4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31))
-#define FL_STAGE_8(count)                                                                          \
-    FL_STAGE(count, 8, FL_LIST(0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),            \
+#define FL_STAGE_8(count)                                                                                              \
+    FL_STAGE(count, 8, FL_LIST(0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),                                \
              FL_LIST(8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
 #elif FL_VECTOR_BYTES * 8 / FL_BITS == 8
-#define FL_STAGE_1(count)                                                                          \
-    FL_STAGE(count, 1, FL_LIST(0, 8, 2, 10, 4, 12, 6, 14), FL_LIST(1, 9, 3, 11, 5, 13, 7, 15))
-#define FL_STAGE_2(count)                                                                          \
-    FL_STAGE(count, 2, FL_LIST(0, 1, 8, 9, 4, 5, 12, 13), FL_LIST(2, 3, 10, 11, 6, 7, 14, 15))
-#define FL_STAGE_4(count)                                                                          \
-    FL_STAGE(count, 4, FL_LIST(0, 1, 2, 3, 8, 9, 10, 11), FL_LIST(4, 5, 6, 7, 12, 13, 14, 15))
+#define FL_STAGE_1(count) FL_STAGE(count, 1, FL_LIST(0, 8, 2, 10, 4, 12, 6, 14), FL_LIST(1, 9, 3, 11, 5, 13, 7, 15))
+#define FL_STAGE_2(count) FL_STAGE(count, 2, FL_LIST(0, 1, 8, 9, 4, 5, 12, 13), FL_LIST(2, 3, 10, 11, 6, 7, 14, 15))
+#define FL_STAGE_4(count) FL_STAGE(count, 4, FL_LIST(0, 1, 2, 3, 8, 9, 10, 11), FL_LIST(4, 5, 6, 7, 12, 13, 14, 15))
 #define FL_STAGE_8(count)
 #elif FL_VECTOR_BYTES * 8 / FL_BITS == 4
 #define FL_STAGE_1(count) FL_STAGE(count, 1, FL_LIST(0, 4, 2, 6), FL_LIST(1, 5, 3, 7))
@@ -388,11 +385,11 @@ static FL_INLINE void FL_(transpose)(vec *t)
  * fours, class k of row r is in vector k, in the lane that `order` puts at r. */
 #if FL_BITS == 32
 #define FL_ORDER _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)
-#define FL_PERMUTE(order, v) (vec)_mm512_permutexvar_ps(order, v)
+#define FL_PERMUTE(order, v) (vec) _mm512_permutexvar_ps(order, v)
 #define FL_BACK FL_ORDER
 #else
 #define FL_ORDER _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7)
-#define FL_PERMUTE(order, v) (vec)_mm512_permutexvar_pd(order, v)
+#define FL_PERMUTE(order, v) (vec) _mm512_permutexvar_pd(order, v)
 #define FL_BACK _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7)
 #endif
 
@@ -419,7 +416,8 @@ static FL_INLINE void FL_(store_quads)(const real *tile, ptrdiff_t classes, real
     FL_STAGE_1(4)
     FL_STAGE_2(4)
     for (int i = 0; i < 4; i++) /* the numbers of LANES / 4 rows, pushed together */
-        X86(mask_storeu)(g + i * (LANES / 4) * classes, (1u << (LANES / 4 * classes)) - 1, X86(maskz_compress)(mask, t[i]));
+        X86(mask_storeu)(g + i * (LANES / 4) * classes, (1u << (LANES / 4 * classes)) - 1,
+                         X86(maskz_compress)(mask, t[i]));
 }
 #undef FL_ORDER
 #undef FL_PERMUTE
