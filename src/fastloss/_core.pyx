@@ -234,25 +234,27 @@ cdef bint samples_of(const Py_buffer *view, fl_samples *samples, int kind) noexc
     return contiguous(view)
 
 
-cdef class Views:
-    """The buffers of one call, given back when it ends."""
-    cdef Py_buffer view[6]
-    cdef int count
+cdef struct Views:
+    # the buffers of one call, given back when it ends
+    Py_buffer view[6]
+    int count
 
-    cdef Py_buffer *take(self, object array, int flags):
-        """NULL if there is no such buffer: read-only memory, or a type without a format."""
-        cdef Py_buffer *view = &self.view[self.count]
-        try:
-            PyObject_GetBuffer(array, view, flags | PyBUF_STRIDES | PyBUF_FORMAT)
-        except (ValueError, BufferError):
-            return NULL
-        self.count += 1
-        return view
 
-    def __dealloc__(self):
-        cdef int i
-        for i in range(self.count):
-            PyBuffer_Release(&self.view[i])
+cdef Py_buffer *take(Views *views, object array, int flags):
+    """NULL if there is no such buffer: read-only memory, or a type without a format."""
+    cdef Py_buffer *view = &views.view[views.count]
+    try:
+        PyObject_GetBuffer(array, view, flags | PyBUF_STRIDES | PyBUF_FORMAT)
+    except (ValueError, BufferError):
+        return NULL
+    views.count += 1
+    return view
+
+
+cdef void give_back(Views *views) noexcept:
+    cdef int i
+    for i in range(views.count):
+        PyBuffer_Release(&views.view[i])
 
 
 class BadTarget(Exception):
@@ -308,11 +310,21 @@ cdef class Kernel:
             return None
         if (out is not None and type(out) is not ndarray) or (hess_out is not None and type(hess_out) is not ndarray):
             return None
-        cdef Views views = Views()
+        cdef Views views
+        views.count = 0
+        try:
+            return self.evaluate(&views, scores, targets, weight, out, hess_out, order, total_weight)
+        finally:
+            give_back(&views)
+
+    cdef object evaluate(
+        self, Views *views, object scores, object targets, object weight, object out, object hess_out, int order,
+        object total_weight,
+    ):
         cdef fl_call call
         cdef bint rowwise = self.family == FL_ROWWISE
-        cdef Py_buffer *z = views.take(scores, 0)
-        cdef Py_buffer *t = views.take(targets, 0)
+        cdef Py_buffer *z = take(views, scores, 0)
+        cdef Py_buffer *t = take(views, targets, 0)
         cdef int real = real_type(z), kind, axis
         cdef ptrdiff_t rows = 1, bad = -1
         cdef double sum_of_weights, total = 0
@@ -351,15 +363,14 @@ cdef class Kernel:
         if sum_of_weights != 0 and not DBL_MIN <= fabs(sum_of_weights) <= DBL_MAX:
             return None
 
-        cdef tuple shape = scores.shape
         if order >= 1:
             if out is None:
-                out = empty(shape, scores.dtype)
+                out = empty(scores.shape, scores.dtype)
             if not self.take_output(out, views, z, t, real, &call.g, &call.g_stride):
                 return None
         if order >= 2:
             if hess_out is None:
-                hess_out = empty(shape, scores.dtype)
+                hess_out = empty(scores.shape, scores.dtype)
             if not self.take_output(hess_out, views, z, t, real, &call.h, &call.h_stride) or (
                 rows * call.classes > 0 and not apart(&views.view[views.count - 1], &views.view[views.count - 2])
             ) or call.h == call.z:
@@ -367,8 +378,8 @@ cdef class Kernel:
         cdef Py_buffer *l
         each = None
         if self.each and total_weight is None:
-            each = empty(shape[:sample_axes], scores.dtype)
-            l = views.take(each, PyBUF_WRITABLE)
+            each = empty(scores.shape[:sample_axes], scores.dtype)
+            l = take(views, each, PyBUF_WRITABLE)
             call.l = l.buf
 
         if rowwise:
@@ -394,9 +405,9 @@ cdef class Kernel:
             return value
         return (value, out) if order == 1 else (value, out, hess_out)
 
-    cdef bint take_weights(self, object weight, Views views, fl_call *call, Py_buffer *t, ptrdiff_t rows) except -1:
+    cdef bint take_weights(self, object weight, Views *views, fl_call *call, Py_buffer *t, ptrdiff_t rows) except -1:
         """Weights whose shape is a leading part of the samples' shape."""
-        cdef Py_buffer *w = views.take(weight, 0)
+        cdef Py_buffer *w = take(views, weight, 0)
         cdef int real = real_type(w), axis
         if real < 0 or w.ndim > t.ndim or not same_shape(w, t, w.ndim):
             return False
@@ -407,10 +418,10 @@ cdef class Kernel:
         return True
 
     cdef bint take_output(
-        self, object array, Views views, Py_buffer *z, Py_buffer *t, int real, void **data, ptrdiff_t *stride
+        self, object array, Views *views, Py_buffer *z, Py_buffer *t, int real, void **data, ptrdiff_t *stride
     ) except -1:
         """An array of the scores' shape and type that is the scores or touches no input."""
-        cdef Py_buffer *g = views.take(array, PyBUF_WRITABLE)
+        cdef Py_buffer *g = take(views, array, PyBUF_WRITABLE)
         if real_type(g) != real or g.ndim != z.ndim or not same_shape(g, z, z.ndim):
             return False
         if self.family == FL_ROWWISE or self.family == FL_ROW_FUNCTION:
@@ -453,9 +464,16 @@ cdef class Kernel:
         """A function along the last axis of `scores`, or of each element, into `out`; None if it cannot be."""
         if type(scores) is not ndarray or type(out) is not ndarray:
             return None
-        cdef Views views = Views()
+        cdef Views views
+        views.count = 0
+        try:
+            return self.apply(&views, scores, out)
+        finally:
+            give_back(&views)
+
+    cdef object apply(self, Views *views, object scores, object out):
         cdef fl_call call
-        cdef Py_buffer *z = views.take(scores, 0)
+        cdef Py_buffer *z = take(views, scores, 0)
         cdef Py_buffer *l
         cdef int real = real_type(z), axis
         cdef ptrdiff_t rows = 1
@@ -481,7 +499,7 @@ cdef class Kernel:
             if not self.take_output(out, views, z, z, real, &call.g, &call.g_stride):
                 return None
         else:
-            l = views.take(out, PyBUF_WRITABLE)
+            l = take(views, out, PyBUF_WRITABLE)
             if real_type(l) != real or l.ndim != z.ndim - 1 or not same_shape(l, z, l.ndim) or not contiguous(l):
                 return None
             if z.len > 0 and l.len > 0 and not apart(l, z):

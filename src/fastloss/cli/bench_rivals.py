@@ -111,14 +111,12 @@ def _scikit_learn(problem: Problem, threads: int) -> Call | None:
     if not z.flags.c_contiguous or z.ndim > 2:
         return None
     losses: Any = import_module("sklearn._loss")
-    if problem.rowwise:
-        loss = losses.HalfMultinomialLoss(n_classes=z.shape[1])
-    else:
-        loss = losses.HalfBinomialLoss()
+    loss = losses.HalfMultinomialLoss(n_classes=z.shape[1]) if problem.rowwise else losses.HalfBinomialLoss()
     # A class index is a number of the scores' type there.
     inputs = {"y_true": problem.targets.astype(z.dtype), "raw_prediction": z, "n_threads": threads}
     each = np.empty(problem.targets.shape, z.dtype)
-    gradient, hessian, count = problem.out, problem.hess_out, len(each)
+    gradient, count = problem.out, len(each)
+    hessian: Any = problem.hess_out
 
     def value() -> tuple[Any, ...]:
         return (loss.loss(**inputs, loss_out=each).mean(dtype=np.float64),)
@@ -131,7 +129,8 @@ def _scikit_learn(problem: Problem, threads: int) -> Call | None:
         loss.gradient_hessian(**inputs, gradient_out=gradient, hessian_out=hessian)
         return *value(), np.divide(gradient, count, out=gradient), np.divide(hessian, count, out=hessian)
 
-    return {"value": value, "value+grad": value_and_grad}.get(operation, value_grad_hess)
+    calls: dict[str, Call] = {"value": value, "value+grad": value_and_grad, "value+grad+hessian": value_grad_hess}
+    return calls[operation]
 
 
 def _torch(problem: Problem, threads: int) -> Call | None:
@@ -201,12 +200,13 @@ def _torch_formula(torch: Any, problem: Problem, compiled: bool) -> Callable[[An
         margins = torch.full_like(z, margin).scatter(1, target, 0.0)
         return (((z + margins).max(1).values - z.gather(1, target)[:, 0]) ** power).mean()
 
-    return {
+    formulas: dict[str, Callable[[Any, Any], Any]] = {
         "SoftmaxCrossEntropy": functional.cross_entropy,
         "SigmoidCrossEntropy": functional.binary_cross_entropy_with_logits,
         "weston-watkins": fusible_weston_watkins if compiled else weston_watkins,
         "crammer-singer": crammer_singer,
-    }[problem.formula]
+    }
+    return formulas[problem.formula]
 
 
 def _torch_softmax_derivatives(torch: Any) -> Callable[[Any, Any], tuple[Any, ...]]:
@@ -262,7 +262,7 @@ def _jax(problem: Problem, threads: int) -> Call | None:
     if operation == "value+grad+hessian" and problem.formula != "SoftmaxCrossEntropy":
         return None
     derivatives = jax.jit(jax.value_and_grad(formula) if operation == "value+grad" else value_grad_hess)
-    return lambda: jax.block_until_ready(derivatives(z, t))  # type: ignore[no-any-return]
+    return lambda: jax.block_until_ready(derivatives(z, t))
 
 
 def _jax_formula(jnp: Any, problem: Problem) -> Callable[[Any, Any], Any]:

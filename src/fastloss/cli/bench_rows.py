@@ -4,7 +4,7 @@
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
-from functools import lru_cache
+from functools import cache
 from itertools import repeat
 from typing import Any, Literal, TypeAlias
 
@@ -84,7 +84,7 @@ class Row:
 
     @property
     def name(self) -> str:
-        """What tells the row from all others, in at most 50 characters."""
+        """What tells the row from all others, in at most 48 characters."""
         words = [_label(self.work)]
         if self.operation != "function":
             words.append(self.operation)
@@ -135,7 +135,7 @@ def _label(work: Loss | str) -> str:
     if isinstance(work, MulticlassHinge):
         return work.form + ("^2" if work.power == 2 else "")
     if isinstance(work, Loss):
-        return work.kernel.replace("_cross_entropy", "-ce").replace("_", "-")
+        return work.kernel.removesuffix("_cross_entropy").replace("_", "-")
     return f"{work}()"
 
 
@@ -433,7 +433,7 @@ def disagreement(problem: Problem, result: tuple[Any, ...], *, rival: bool = Fal
     return None
 
 
-@lru_cache(maxsize=None)
+@cache
 def _expected(work: Loss | str, key: SampleKey) -> _Expected:
     scores, targets = _samples(*key)
     count = targets.size

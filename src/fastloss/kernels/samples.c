@@ -6,11 +6,12 @@ ptrdiff_t fl_first_bad_label(const fl_samples *y, ptrdiff_t count, ptrdiff_t cla
     const uint64_t end = (uint64_t)classes;
     ptrdiff_t i = 0;
     if (y->kind == FL_I64 && y->stride == 8 && y->repeat == 1) {
-        /* the common type: 256 at a time without a branch inside, so that the compiler can take several at once */
+        /* the common type: many at a time without a branch inside, so that the compiler can take several at once */
         const int64_t *p = (const int64_t *)y->data;
-        for (; i + 256 <= count; i += 256) {
+        for (; i < count; i += 256) {
+            const ptrdiff_t n = count - i < 256 ? count - i : 256;
             uint64_t bad = 0;
-            for (int k = 0; k < 256; k++)
+            for (ptrdiff_t k = 0; k < n; k++)
                 bad |= (uint64_t)p[i + k] | (end - 1 - (uint64_t)p[i + k]);
             if (bad >> 63)
                 break;

@@ -28,7 +28,11 @@ static void piece(void *context, ptrdiff_t i)
 
 double fl_run(const fl_call *call, fl_kernel kernel, fl_check outside, ptrdiff_t rows, int threads, ptrdiff_t *bad)
 {
-    work job = {.call = call, .kernel = kernel, .outside = outside, .rows = rows};
+    work job; /* 4 KiB of sums, which only the pieces that there are write */
+    job.call = call;
+    job.kernel = kernel;
+    job.outside = outside;
+    job.rows = rows;
     const ptrdiff_t classes = call->classes > 0 ? call->classes : 1;
     const ptrdiff_t by_count = (rows + PIECES - 1) / PIECES;
     const ptrdiff_t by_size = (PIECE_ELEMENTS + classes - 1) / classes;
