@@ -193,24 +193,19 @@ class _Member:
     calls: int = 1  # in a sample
     seconds: float = math.inf
 
-    def once(self) -> tuple[Any, ...]:
-        """Do it as in a sample, and return what came."""
+    def prepare(self) -> None:
+        """Do what has to be done before a call, untimed."""
         _core.use_isa(self.isa)
         set_num_threads(self.threads)
         if self.before:
             self.before()
-        return self.work(1)
 
     def sample(self) -> float:
         """Time some calls, and return how long all of it took."""
         began = time.perf_counter()
-        if self.before or self.seconds > WARM_SECONDS:
-            _core.use_isa(self.isa)
-            set_num_threads(self.threads)
-            if self.before:
-                self.before()
-        else:
-            self.once()
+        self.prepare()
+        if not self.before and self.seconds < WARM_SECONDS:
+            self.work(1)
         started = time.perf_counter()
         self.work(self.calls)
         ended = time.perf_counter()
@@ -228,7 +223,7 @@ def measure(row: Row, rivals: Sequence[Rival], settings: Settings) -> Outcome:
     rivals : sequence of Rival
         Who else takes part, where the row wants any.
     settings : Settings
-        On how many threads, for how long.
+        With which instruction set, on how many threads, for how long.
 
     Returns
     -------
@@ -238,45 +233,297 @@ def measure(row: Row, rivals: Sequence[Rival], settings: Settings) -> Outcome:
     isa, threads = row.isa or settings.isa, row.threads or settings.threads
     must, aim = row.bars(isa, threads)
     outcome = Outcome(row=row, must=must, aim=aim)
+    scale = 1.0
     try:
-        members, scale = _own_members(row, isa, threads, settings)
+        problem = make_problem(row)
+        members = [_own("fastloss", problem, isa, threads)]
+        if row.yardstick in ("copy", "add"):
+            work = copy_work(problem) if row.yardstick == "copy" else add_work(problem)
+            members.insert(0, _Member("yardstick", work, isa, threads))
+            if row.operation != "value" and not row.layout:
+                members.append(_own("fastloss new", problem, isa, threads, fresh=True))
+        else:
+            other = row.yardstick_row()
+            members.insert(0, _own("yardstick", make_problem(other), isa, other.threads or settings.threads))
+            scale = row.size / other.size
     except Missing as missing:
         outcome.absent = one_line(missing)
         return outcome
     except Exception as error:
-        outcome.error = f"{type(error).__name__}: {one_line(error)}"
+        outcome.error = _message(error)
         return outcome
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what others say to their users
-        if row.rivals:
-            problem = make_problem(row)
-            for rival in rivals:
-                try:
-                    call = rival.prepare(problem, threads)
-                    if call is None:
-                        continue
-                    wrong = disagreement(problem, call(), rival=True)
-                    if wrong:
-                        outcome.notes.append(f"{rival.name}: wrong {wrong}")
-                    else:
-                        members.append(_Member(rival.name, _repeated(call), isa, threads))
-                except Exception as error:
-                    outcome.notes.append(f"{rival.name}: {type(error).__name__}: {one_line(error)}")
+        for rival in rivals if row.rivals else ():
+            try:
+                call = rival.prepare(problem, threads)
+                if call:
+                    member = _Member(rival.name, _repeated(call), isa, threads)
+                    _check(member, problem, rival=True)
+                    members.append(member)
+            except Exception as error:
+                outcome.notes.append(f"{rival.name}: {_message(error)}")
         _take_turns(members, settings)
     outcome.seconds = {member.name: member.seconds for member in members}
     outcome.seconds["yardstick"] *= scale
     return outcome
 
 
-class _WrongResult(Exception):
-    """Of fastloss itself."""
+class _Wrong(Exception):
+    """A result is not that of the reference."""
 
 
-def _own_members(row: Row, isa: str, threads: int, settings: Settings) -> tuple[list[_Member], float]:
-    """Return the yardstick and fastloss, and by how much more the row has to do than its yardstick."""
-    problem = make_problem(row)
-    restore = None
-    if row.layout == "in place":
+def _message(error: Exception) -> str:
+    kind = "wrong" if isinstance(error, _Wrong) else type(error).__name__
+    return f"{kind}: {one_line(error)}"
 
-        def restore() -> None:
-            np.copyto(problem.out, problem.scores)
+
+def _own(name: str, problem: Problem, isa: str, threads: int, *, fresh: bool = False) -> _Member:
+    """Let fastloss take part, if its result is right."""
+    before = None
+    if problem.row.layout == "in place":
+        before = partial(np.copyto, problem.out, problem.scores)
+    member = _Member(name, fastloss_work(problem, fresh=fresh), isa, threads, before)
+    _check(member, problem)
+    return member
+
+
+def _check(member: _Member, problem: Problem, *, rival: bool = False) -> None:
+    member.prepare()
+    wrong = disagreement(problem, member.work(1), rival=rival)
+    if wrong:
+        raise _Wrong(wrong)
+
+
+def _repeated(call: Callable[[], tuple[Any, ...]]) -> Work:
+    def work(count: int) -> tuple[Any, ...]:
+        for _ in repeat(None, count):
+            result = call()
+        return result
+
+    return work
+
+
+def _take_turns(members: Sequence[_Member], settings: Settings) -> None:
+    """Time all, each as often as fits, spread evenly over the same time."""
+    counts = []
+    for member in members:
+        member.sample()
+        if not member.before:
+            member.calls = max(1, round(SAMPLE_SECONDS / member.seconds))
+        fitting = round(settings.seconds / member.sample())
+        counts.append(settings.repeat or min(max(fitting, FEWEST_SAMPLES), MOST_SAMPLES))
+    rounds = max(counts)
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        for turn in range(rounds):
+            for member, count in zip(members, counts, strict=True):
+                if (turn + 1) * count // rounds > turn * count // rounds:
+                    member.sample()
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure the rows that were asked for, and print what came."""
+    rows = select(arguments.rows)
+    settings = Settings(
+        isa=arguments.isa or _core.active_isa(),
+        threads=arguments.threads,
+        seconds=arguments.seconds,
+        repeat=arguments.repeat,
+    )
+    if arguments.list:
+        print("\n".join(row.name for row in rows))
+        return 0
+    plot = _plotter(arguments.plot) if arguments.plot else None
+    versions = {rival.name: rival.versions() for rival in arguments.rivals}
+    rivals = [rival for rival in arguments.rivals if versions[rival.name]]
+    text = None if arguments.json else Report(settings, versions)
+    silent = text is not None and sys.stdout is not None and sys.stdout.isatty()  # the rows show how far it is
+    outcomes = []
+    with _as_before(), nullcontext() if silent else progress(len(rows), "bench", "rows") as shown:
+        for row in rows:
+            outcome = measure(row, rivals, settings)
+            outcomes.append(outcome)
+            if text:
+                text.add(outcome)
+            if shown:
+                shown.update(1)
+    if text:
+        text.end(outcomes)
+    else:
+        print(json.dumps(_as_data(settings, versions, outcomes)))
+    if plot:
+        plot(arguments.plot, outcomes)
+    return 1 if any(outcome.error for outcome in outcomes) else 0
+
+
+def select(patterns: str | None) -> list[Row]:
+    """Return the rows whose names contain or match one of the patterns."""
+    if patterns is None:
+        return list(ROWS)
+    wanted = [pattern.strip().lower() for pattern in patterns.split(",") if pattern.strip()]
+    rows = [
+        row
+        for row in ROWS
+        if any(pattern in row.name.lower() or fnmatch.fnmatchcase(row.name.lower(), pattern) for pattern in wanted)
+    ]
+    if not rows:
+        raise UserError(f"--rows {patterns}: no row has such a name; --list prints them all")
+    return rows
+
+
+@contextmanager
+def _as_before() -> Iterator[None]:
+    """Put instruction set and threads back."""
+    isa, threads = _core.active_isa(), get_num_threads()
+    try:
+        yield
+    finally:
+        _core.use_isa(isa)
+        set_num_threads(threads)
+
+
+def _as_data(settings: Settings, versions: dict[str, str | None], outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Return all that is known, for other programs."""
+
+    def described(work: Loss | str) -> str | dict[str, Any]:
+        return work if isinstance(work, str) else {"loss": type(work).__name__} | asdict(work)
+
+    entries = []
+    for outcome in outcomes:
+        row = {name: getattr(outcome.row, name) for name in outcome.row.__dataclass_fields__}
+        row |= {"work": described(outcome.row.work), "must": outcome.must, "aim": outcome.aim}
+        result = {
+            "ratio": outcome.ratios.get("fastloss"),
+            "ratio_new": outcome.ratios.get("fastloss new"),
+            "met": outcome.met,
+            "rivals": outcome.rivals,
+            "fastest_rival": outcome.fastest_rival,
+            "times_faster": outcome.times_faster,
+            "seconds": outcome.seconds,
+            "absent": outcome.absent,
+            "error": outcome.error,
+            "notes": outcome.notes,
+        }
+        entries.append({"name": outcome.row.name} | row | result)
+    return {
+        "config": show_config(mode="dicts"),
+        "machine": platform.platform(),
+        "processor": _processor(),
+        "settings": asdict(settings),
+        "versions": versions,
+        "rows": entries,
+    }
+
+
+def _processor() -> str:
+    """Return the name of the processor, as far as the system tells."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return " ".join(line.partition(":")[2].split())
+    return platform.processor() or platform.machine()
+
+
+# What has the time 1, by the yardstick of a row.
+UNITS = {
+    "copy": "times np.copyto(out, scores)",
+    "add": "times np.add of the same arrays",
+    "contiguous": "times fastloss on contiguous rows",
+    "ordinary": "times fastloss on ordinary scores",
+    "one thread": "times fastloss on one thread",
+    "1000 classes": "times fastloss on as many scores in rows of 1000",
+}
+
+HEADINGS = """\
+                                                    fastloss        bars           fastest rival
+                                                  out=    new  must   aim  met     name   time /ours"""
+
+LEGEND = f"""\
+out=    into arrays that are there       new   into new ones, whose pages have to be made
+must    the bar                          aim   what to be proud of          met   the better one met
+/ours   how many times as long as fastloss the fastest rival takes; {TIMES_FASTER} is the goal"""
+
+
+class Report:
+    """The table, printed as it grows."""
+
+    def __init__(self, settings: Settings, versions: dict[str, str | None]) -> None:
+        self.section: tuple[str, str | None] | None = None
+        self.names = [name for name, version in versions.items() if version]
+        threads = f"{settings.threads} thread{'s' if settings.threads > 1 else ''}"
+        length = f"{settings.repeat} samples" if settings.repeat else f"{settings.seconds:g} s"
+        config: Any = show_config(mode="dicts")
+        self._print(f"fastloss {config['version']} on {settings.isa}, {threads}, fastest call in {length} of each")
+        self._print(f"machine  {_processor()}")
+        found = dict.fromkeys(version for version in versions.values() if version)
+        missing = [name for name, version in versions.items() if not version]
+        text = ", ".join(found) or "none"
+        self._print(*textwrap.wrap(text, WIDTH, initial_indent="rivals   ", subsequent_indent="         "))
+        if missing:
+            self._print(f"not installed: {', '.join(missing)}")
+
+    @staticmethod
+    def _print(*lines: str) -> None:
+        print(*lines, sep="\n", flush=True)
+
+    def add(self, outcome: Outcome) -> None:
+        """Print a row, under a new heading where its unit is another."""
+        row = outcome.row
+        if self.section is None:
+            self._print("", HEADINGS)
+        if self.section != (row.yardstick, row.isa):
+            self.section = (row.yardstick, row.isa)
+            title = UNITS[row.yardstick] + (f", with {row.isa}" if row.isa else "")
+            self._print(f"--- {title} ".ljust(WIDTH, "-"))
+        if outcome.error or outcome.absent:
+            problem = f"ERROR {outcome.error}" if outcome.error else f"not here: {outcome.absent}"
+            self._print(f"{row.name:<48} {problem}")
+            return
+        rival = outcome.fastest_rival
+        self._print(
+            f"{row.name:<48}{_number(outcome.ratios['fastloss'])}{_number(outcome.ratios.get('fastloss new'))}"
+            f"{_number(outcome.must, 6)}{_number(outcome.aim, 6)}  {outcome.met or '-':<5}"
+            f"{rival or '-':>7}{_number(outcome.rivals.get(rival or ''))}{_number(outcome.times_faster, 6)}"
+        )
+
+    def end(self, outcomes: Sequence[Outcome]) -> None:
+        """Print what the rivals took, what failed, and how many bars are met."""
+        self._print("", LEGEND)
+        compared = [outcome for outcome in outcomes if outcome.rivals]
+        if compared:
+            self._print("", "Rivals, in the same units", " " * 48 + "".join(f"{name:>7}" for name in self.names))
+            for outcome in compared:
+                ratios = "".join(_number(outcome.rivals.get(name)) for name in self.names)
+                self._print(f"{outcome.row.name:<48}{ratios}")
+        notes = [f"{outcome.row.name}: {note}" for outcome in outcomes for note in outcome.notes]
+        if notes:
+            self._print("", "Notes", *(_cut(note) for note in notes))
+        self._print("", *self._summary(outcomes, compared))
+
+    @staticmethod
+    def _summary(outcomes: Sequence[Outcome], compared: Sequence[Outcome]) -> Iterator[str]:
+        for name, good in (("must", {"must", "aim"}), ("aim", {"aim"})):
+            judged = [outcome for outcome in outcomes if outcome.met and getattr(outcome, name) is not None]
+            yield f"{name:<8}met in {sum(outcome.met in good for outcome in judged)} of {len(judged)} rows"
+        ahead = sum((outcome.times_faster or 0) >= TIMES_FASTER for outcome in compared)
+        yield f"rivals  {TIMES_FASTER} times as long or more in {ahead} of {len(compared)} rows"
+        wrong = sum(outcome.error is not None for outcome in outcomes)
+        if wrong:
+            yield f"ERRORS  in {wrong} of {len(outcomes)} rows"
+
+
+def _cut(line: str) -> str:
+    line = line.encode("ascii", "replace").decode()
+    return line if len(line) <= WIDTH else line[: WIDTH - 3] + "..."
+
+
+def _number(value: float | None, width: int = 7) -> str:
+    if value is None:
+        return "-".rjust(width)
+    digits = 2 if value < 10 else 1 if value < 100 else 0
+    return f"{value:.{digits}f}".rjust(width)
