@@ -13,8 +13,7 @@ set -euo pipefail
 processor=$1
 shift
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-[[ $# -gt 0 ]] || set -- tests/test_kernels.py tests/test_semantics.py tests/test_functions.py
-[[ ! -f tests/test_math.py || $# -gt 3 ]] || set -- "$@" tests/test_math.py
+[[ $# -gt 0 ]] || set -- tests/test_kernels.py tests/test_semantics.py tests/test_functions.py tests/test_properties.py
 
 work=${FASTLOSS_EMULATE_DIRECTORY:-}
 if [[ -z $work ]]; then
@@ -23,7 +22,7 @@ if [[ -z $work ]]; then
 fi
 mkdir -p "$work"
 work=$(realpath "$work")
-export PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PYTHONDONTWRITEBYTECODE=1
 
 # environment NAME PACKAGE...: path of a virtual environment with these packages
 environment() {
@@ -33,22 +32,29 @@ environment() {
     "$home/bin/python" -m pip install -qq --upgrade pip "$@"
 }
 
-# expect ISA PYTHON...: the emulated machine must choose this instruction set, or the run would test another
-expect() {
-    local wanted=$1 used
+# run ISA PYTHON... -- PYTEST ARGUMENT...: the tests, where the emulated machine chooses this instruction set by itself
+run() {
+    local wanted=$1 used python=()
     shift
-    used=$("$@" -c 'from fastloss import _core; print(_core.active_isa())')
+    while [[ $1 != -- ]]; do
+        python+=("$1")
+        shift
+    done
+    shift
+    used=$("${python[@]}" -c 'from fastloss import _core; print(_core.active_isa())')
+    if [[ $used != "$wanted" ]]; then
+        echo "emulate.sh: expected the instruction set $wanted, got $used" >&2
+        return 1
+    fi
     echo "instruction set: $used"
-    [[ $used == "$wanted" ]]
+    FASTLOSS_ISA=$wanted "${python[@]}" -m pytest -p no:cacheprovider "$@"
 }
 
 emulate_x86() {
     local model=$1 isa=$2
     shift 2
     environment native --force-reinstall ".[test]"
-    local python=(qemu-x86_64-static -cpu "$model" "$work/native/bin/python")
-    expect "$isa" "${python[@]}"
-    "${python[@]}" -m pytest -p no:cacheprovider "$@"
+    run "$isa" qemu-x86_64-static -cpu "$model" "$work/native/bin/python" -- "$@"
 }
 
 # An unpacked Debian for ARM with Python in it; nothing of it is installed, and no ARM program runs but under qemu.
@@ -140,9 +146,7 @@ emulate_arm() {
         --python-version 3.11 --implementation cp --abi cp311 --abi abi3 --abi none \
         --platform linux_aarch64 --platform manylinux_2_28_aarch64 --platform manylinux_2_27_aarch64 \
         --platform manylinux_2_17_aarch64 --platform manylinux2014_aarch64 "${wheel}[test]"
-    local python=(qemu-aarch64-static -L "$work/arm" -E "PYTHONPATH=$work/site" "$work/arm/usr/bin/python3.11")
-    expect neon "${python[@]}"
-    "${python[@]}" -m pytest -p no:cacheprovider "$@"
+    PYTHONPATH=$work/site run neon qemu-aarch64-static -L "$work/arm" "$work/arm/usr/bin/python3.11" -- "$@"
 }
 
 case $processor in

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import fastloss
-from fastloss.cli import demo, evaluate, info
+from fastloss.cli import bench, demo, evaluate, info
 from fastloss.cli.terminal import UserError, end_politely_when_terminated, one_line
 
 __all__ = ["build_parser", "main"]
 
-COMMANDS = (demo, evaluate, info)
+COMMANDS = (demo, evaluate, bench, info)
 
 USER_ERROR = 2
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
@@ -65,8 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 if all went well, 1 if a check of the demonstration failed, 2 for a mistake of the user,
-        130 after Ctrl-C, 141 when the reader of the results went away.
+        0 if all went well, 1 if a check of the demonstration failed or a result of the benchmark was wrong,
+        2 for a mistake of the user, 130 after Ctrl-C, 141 when the reader of the results went away.
     """
     try:
         with end_politely_when_terminated():

@@ -9,11 +9,14 @@ import json
 import math
 import platform
 import sys
+import textwrap
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import asdict, dataclass
+from functools import partial
+from importlib import import_module
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -24,7 +27,10 @@ from fastloss import Loss, _core, get_num_threads, set_num_threads, show_config
 from fastloss.cli.bench_rivals import RIVALS, Rival
 from fastloss.cli.bench_rows import (
     ROWS,
+    TIMES_FASTER,
     Missing,
+    Outcome,
+    Problem,
     Row,
     Work,
     add_work,
@@ -36,15 +42,14 @@ from fastloss.cli.bench_rows import (
 from fastloss.cli.output_files import check_outputs, replace_file
 from fastloss.cli.terminal import UserError, one_line, progress
 
-__all__ = ["Outcome", "Settings", "add_parser", "measure"]
+__all__ = ["Report", "Settings", "add_parser", "draw", "measure", "select"]
 
 # A sample is long enough for the clock; what is shorter is done several times.
 SAMPLE_SECONDS = 1e-3
 # Before a sample of a short call it is done once untimed: its arrays come from the cache as in a loop of its own.
 WARM_SECONDS = 20e-3
 FEWEST_SAMPLES, MOST_SAMPLES = 3, 2000
-# What a user of another library should gain.
-TIMES_FASTER = 3
+WIDTH = 100  # of the table
 
 DESCRIPTION = """\
 Time the losses, and every other library that is installed, in times of a copy of the scores
@@ -121,64 +126,6 @@ class Settings:
     threads: int = 1
     seconds: float = 0.4
     repeat: int | None = None
-
-
-@dataclass(kw_only=True)
-class Outcome:
-    """What became of a row.
-
-    Attributes
-    ----------
-    must, aim : float or None
-        The bars that apply.
-    seconds : dict
-        Of the fastest call, by who made it: ``yardstick``, ``fastloss``, ``fastloss new`` (into new arrays) and the
-        rivals.
-    absent, error : str or None
-        Why there are no times.
-    notes : list of str
-        Which rivals failed, and how.
-    """
-
-    row: Row
-    must: float | None = None
-    aim: float | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
-    absent: str | None = None
-    error: str | None = None
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def ratios(self) -> dict[str, float]:
-        """The times in times of the yardstick."""
-        unit = self.seconds.get("yardstick", math.nan)
-        return {name: seconds / unit for name, seconds in self.seconds.items() if name != "yardstick"}
-
-    @property
-    def rivals(self) -> dict[str, float]:
-        """The ratios of the rivals."""
-        return {name: ratio for name, ratio in self.ratios.items() if not name.startswith("fastloss")}
-
-    @property
-    def fastest_rival(self) -> str | None:
-        """The name of the rival that takes the least time."""
-        return min(self.rivals, key=self.rivals.__getitem__, default=None)
-
-    @property
-    def times_faster(self) -> float | None:
-        """How many times as long as fastloss the fastest rival takes."""
-        rival = self.fastest_rival
-        return self.seconds[rival] / self.seconds["fastloss"] if rival else None
-
-    @property
-    def met(self) -> str | None:
-        """The better of the bars that is met, ``"no"`` if none is, None if there is none."""
-        ratio = self.ratios.get("fastloss")
-        if ratio is None or self.must is None:
-            return None
-        if self.aim is not None and ratio <= self.aim:
-            return "aim"
-        return "must" if ratio <= self.must else "no"
 
 
 @dataclass
@@ -328,7 +275,7 @@ def _take_turns(members: Sequence[_Member], settings: Settings) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure the rows that were asked for, and print what came."""
-    rows = select(arguments.rows)
+    rows = select(arguments.rows, arguments.isa)
     settings = Settings(
         isa=arguments.isa or _core.active_isa(),
         threads=arguments.threads,
@@ -361,15 +308,17 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if any(outcome.error for outcome in outcomes) else 0
 
 
-def select(patterns: str | None) -> list[Row]:
-    """Return the rows whose names contain or match one of the patterns."""
-    if patterns is None:
-        return list(ROWS)
-    wanted = [pattern.strip().lower() for pattern in patterns.split(",") if pattern.strip()]
+def select(patterns: str | None, isa: str | None = None) -> list[Row]:
+    """Return the rows whose names contain or match one of the patterns, as far as they leave the choice of `isa`."""
+    wanted = [pattern.strip().lower() for pattern in ("*" if patterns is None else patterns).split(",")]
     rows = [
         row
         for row in ROWS
-        if any(pattern in row.name.lower() or fnmatch.fnmatchcase(row.name.lower(), pattern) for pattern in wanted)
+        if any(
+            (pattern and pattern in row.name.lower()) or fnmatch.fnmatchcase(row.name.lower(), pattern)
+            for pattern in wanted
+        )
+        and (isa is None or row.isa is None)
     ]
     if not rows:
         raise UserError(f"--rows {patterns}: no row has such a name; --list prints them all")
@@ -527,3 +476,80 @@ def _number(value: float | None, width: int = 7) -> str:
         return "-".rjust(width)
     digits = 2 if value < 10 else 1 if value < 100 else 0
     return f"{value:.{digits}f}".rjust(width)
+
+
+def _plotter(path: Path) -> Callable[[Path, Sequence[Outcome]], None]:
+    """Return what draws, or say what is missing, before anything is measured."""
+    if path.suffix.lower() != ".png":
+        raise UserError(f"--plot {path}: expected a name that ends in .png")
+    check_outputs([path], [])
+    try:
+        import_module("matplotlib.figure")
+    except ImportError as error:
+        raise UserError("--plot needs matplotlib: python -m pip install matplotlib") from error
+    return draw
+
+
+# Told apart with any kind of colour vision (Okabe and Ito, Color Universal Design, 2008).
+COLORS = {"aim": "#009E73", "must": "#56B4E9", "no": "#D55E00", None: "0.75"}
+MEANINGS = {"aim": "fastloss: meets the aim", "must": "meets the bar", "no": "meets neither", None: "no bar"}
+MARKERS = "osD^vP*X"
+
+
+def draw(path: Path, outcomes: Sequence[Outcome]) -> None:
+    """Draw the ratios of all rows with their bars into a PNG file; needs matplotlib."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    panels = [
+        [outcome for outcome in outcomes if outcome.seconds and (outcome.row.yardstick in ("copy", "add")) is outside]
+        for outside in (True, False)
+    ]
+    panels = [panel for panel in panels if panel] or [[]]
+    height = 0.23 * max(map(len, panels)) + 2.2
+    figure = Figure(figsize=(10.5 * len(panels), height), layout="constrained")
+    FigureCanvasAgg(figure)  # no display, whatever the settings say
+    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        _draw_panel(axes, panel)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=110)
+    with replace_file(path) as file:
+        file.write(picture.getvalue())
+
+
+def _draw_panel(axes: Any, outcomes: Sequence[Outcome]) -> None:
+    """Draw one bar for each row, marks for what was promised, and a point for each rival."""
+    places = range(len(outcomes))
+    ratios = [outcome.ratios["fastloss"] for outcome in outcomes]
+    left = 0.8 * min([*ratios, *(outcome.aim or 1 for outcome in outcomes), 0.5])
+    for met, color in COLORS.items():
+        chosen = [place for place in places if outcomes[place].met == met]
+        if chosen:
+            widths = [ratios[place] - left for place in chosen]
+            axes.barh(chosen, widths, left=left, height=0.7, color=color, label=MEANINGS[met])
+    for name, style in (("must", "-"), ("aim", ":")):
+        lines = [(place, bar) for place in places if (bar := getattr(outcomes[place], name)) is not None]
+        if lines:
+            at, bars = zip(*lines, strict=True)
+            ends = [place - 0.45 for place in at], [place + 0.45 for place in at]
+            axes.vlines(bars, *ends, color="black", linestyle=style, linewidth=1.6, label=name)
+    names = dict.fromkeys(name for outcome in outcomes for name in outcome.rivals)
+    for name, marker in zip(names, MARKERS, strict=False):
+        points = [(outcomes[place].rivals[name], place) for place in places if name in outcomes[place].rivals]
+        axes.plot(*zip(*points, strict=True), marker, color="0.35", markerfacecolor="none", markersize=5, label=name)
+    for place, ratio in enumerate(ratios):
+        axes.text(left * 1.03, place, f"{ratio:.2f}", va="center", fontsize=7)
+    axes.set_xscale("log")
+    axes.set_xlim(left=left)
+    axes.set_ylim(len(outcomes) - 0.4, -0.6)
+    axes.set_yticks(places, [outcome.row.name for outcome in outcomes], fontsize=8)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "235" else "")
+    axes.tick_params(axis="both", which="both", length=0)
+    axes.axvline(1, color="0.5", linewidth=0.8, zorder=0)
+    axes.grid(axis="x", which="both", color="0.92", zorder=0)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    units = dict.fromkeys(UNITS[outcome.row.yardstick] for outcome in outcomes)
+    axes.set_title("\n".join(textwrap.wrap("Time: " + "; ".join(units), 75)), fontsize=9, loc="left")
+    axes.legend(frameon=False, fontsize=8, ncols=5, loc="upper center", bbox_to_anchor=(0.3, -0.03))

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What ``fastloss bench`` measures: the table of rows, their arrays, and what the results must be."""
 
+import math
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from itertools import repeat
 from typing import Any, Literal, TypeAlias
@@ -16,7 +17,9 @@ from fastloss import Loss, MulticlassHinge, SigmoidCrossEntropy, SoftmaxCrossEnt
 
 __all__ = [
     "ROWS",
+    "TIMES_FASTER",
     "Missing",
+    "Outcome",
     "Problem",
     "Row",
     "Work",
@@ -203,6 +206,68 @@ _AVX2 = tuple(replace(row, isa="avx2", rivals=False) for row in _TABLE)
 ROWS: tuple[Row, ...] = (*_TABLE, *_LAYOUTS, *_THREADS, *_LENGTHS, *_CONFIDENT, *_AVX2)
 
 
+# What a user of another library should gain.
+TIMES_FASTER = 3
+
+
+@dataclass(kw_only=True)
+class Outcome:
+    """What became of a row.
+
+    Attributes
+    ----------
+    must, aim : float or None
+        The bars that apply.
+    seconds : dict
+        Of the fastest call, by who made it: ``yardstick``, ``fastloss``, ``fastloss new`` (into new arrays) and the
+        rivals.
+    absent, error : str or None
+        Why there are no times.
+    notes : list of str
+        Which rivals failed, and how.
+    """
+
+    row: Row
+    must: float | None = None
+    aim: float | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    absent: str | None = None
+    error: str | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def ratios(self) -> dict[str, float]:
+        """The times in times of the yardstick."""
+        unit = self.seconds.get("yardstick", math.nan)
+        return {name: seconds / unit for name, seconds in self.seconds.items() if name != "yardstick"}
+
+    @property
+    def rivals(self) -> dict[str, float]:
+        """The ratios of the rivals."""
+        return {name: ratio for name, ratio in self.ratios.items() if not name.startswith("fastloss")}
+
+    @property
+    def fastest_rival(self) -> str | None:
+        """The name of the rival that takes the least time."""
+        return min(self.rivals, key=self.rivals.__getitem__, default=None)
+
+    @property
+    def times_faster(self) -> float | None:
+        """How many times as long as fastloss the fastest rival takes."""
+        rival = self.fastest_rival
+        return self.seconds[rival] / self.seconds["fastloss"] if rival else None
+
+    @property
+    def met(self) -> str | None:
+        """The better of the bars that is met, ``"no"`` if none is, None if there is none."""
+        ratio = self.ratios.get("fastloss")
+        if ratio is None or self.must is None:
+            return None
+        if self.aim is not None and ratio <= self.aim:
+            return "aim"
+        return "must" if ratio <= self.must else "no"
+
+
 @dataclass(frozen=True)
 class Problem:
     """The arrays of a row: scores as they lie, their targets, and where results go."""
@@ -246,7 +311,7 @@ def make_problem(row: Row) -> Problem:
         raise Missing(f"needs {row.threads} processors, here are {processors}")
     work = row.work
     if row.axis != -1 and isinstance(work, Loss):
-        if "axis" not in {field.name for field in fields(work)}:
+        if "axis" not in {option.name for option in fields(work)}:
             raise Missing(f"{type(work).__name__} has no option axis")
         work = work.replace(axis=row.axis)
     scores, targets = _samples(*_sample_key(row))
@@ -445,7 +510,7 @@ def _expected(work: Loss | str, key: SampleKey) -> _Expected:
         result = getattr(reference, work)(rows[positions])
         return _Expected(positions, np.nan, {"result": result})
     definition = getattr(reference, type(work).__name__)
-    options = {field.name: getattr(work, field.name) for field in fields(work) if field.init and field.name != "axis"}
+    options = {option.name: getattr(work, option.name) for option in fields(work) if option.name != "axis"}
     loss = definition(**options | {"reduction": "sum"})
     value = sum(loss(rows[block], labels[block]) for block in _blocks(count, scores.size)) / count
     _, gradient, hessian = loss.value_grad_hess(rows[positions], labels[positions])
