@@ -420,3 +420,14 @@ def test_output_that_overlaps_itself(loss, make_samples):
     folded = np.lib.stride_tricks.as_strided(np.zeros(5, dtype=np.float32), (6, 5), (0, 4))
     with refused(ValueError, "out", "share"):
         loss.value_and_grad(scores, targets, out=folded)
+
+
+def test_memory_mapped_arrays_are_read_and_written_in_place(loss, make_samples, tmp_path):
+    scores, targets, _ = make_samples(loss, "float32", (40, 7))
+    mapped = np.memmap(tmp_path / "scores", dtype=np.float32, mode="w+", shape=scores.shape)
+    mapped[...] = scores
+    expected = loss.value_and_grad(scores, targets)
+    value, gradient = loss.value_and_grad(mapped, targets, out=mapped)
+    assert gradient is mapped
+    assert_array_equal(value, expected[0])
+    assert_array_equal(mapped, expected[1])

@@ -93,6 +93,13 @@ def _convert_and_evaluate(
     _check_targets(loss, scores.shape, targets)
 
     outputs = [np.empty(scores.shape, dtype) if array is None else array for array in (out, hess_out)[:order]]
+    # Subclasses of ndarray and objects that export an array can be read as they lie once they are plain arrays.
+    plain = [np.asarray(array) for array in outputs]
+    g, h = (*plain, None, None)[:2]
+    result = loss._kernel.direct(scores, targets, None if weight is None else np.asarray(weight), g, h, order)
+    if result is not None:
+        return (result[0], *outputs) if outputs else result
+
     each = np.empty(samples, work) if loss.reduction == "none" else None
     divisor = total_weight if loss.reduction == "mean" else None
     totals: list[float] = []

@@ -311,15 +311,11 @@ def run(arguments: argparse.Namespace) -> int:
 def select(patterns: str | None, isa: str | None = None) -> list[Row]:
     """Return the rows whose names contain or match one of the patterns, as far as they leave the choice of `isa`."""
     wanted = [pattern.strip().lower() for pattern in ("*" if patterns is None else patterns).split(",")]
-    rows = [
-        row
-        for row in ROWS
-        if any(
-            (pattern and pattern in row.name.lower()) or fnmatch.fnmatchcase(row.name.lower(), pattern)
-            for pattern in wanted
-        )
-        and (isa is None or row.isa is None)
-    ]
+
+    def chosen(name: str) -> bool:
+        return any((text and text in name) or fnmatch.fnmatchcase(name, text) for text in wanted)
+
+    rows = [row for row in ROWS if chosen(row.name.lower()) and (isa is None or row.isa is None)]
     if not rows:
         raise UserError(f"--rows {patterns}: no row has such a name; --list prints them all")
     return rows
@@ -445,10 +441,10 @@ class Report:
         self._print("", LEGEND)
         compared = [outcome for outcome in outcomes if outcome.rivals]
         if compared:
-            self._print("", "Rivals, in the same units", " " * 48 + "".join(f"{name:>7}" for name in self.names))
+            self._print("", f"{'Rivals, in the same units':<44}" + "".join(f"{name:>8}" for name in self.names))
             for outcome in compared:
-                ratios = "".join(_number(outcome.rivals.get(name)) for name in self.names)
-                self._print(f"{outcome.row.name:<48}{ratios}")
+                ratios = "".join(_number(outcome.rivals.get(name), 8) for name in self.names)
+                self._print(f"{outcome.row.name:<44}{ratios}")
         notes = [f"{outcome.row.name}: {note}" for outcome in outcomes for note in outcome.notes]
         if notes:
             self._print("", "Notes", *(_cut(note) for note in notes))

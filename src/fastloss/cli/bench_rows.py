@@ -306,9 +306,8 @@ def make_problem(row: Row) -> Problem:
     """
     if row.isa and row.isa not in _core.isas():
         raise Missing(f"this machine or build has no {row.isa}")
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if row.threads and row.threads > processors:
-        raise Missing(f"needs {row.threads} processors, here are {processors}")
+    if row.threads and row.threads > _processors():
+        raise Missing(f"needs {row.threads} processors, here are {_processors()}")
     work = row.work
     if row.axis != -1 and isinstance(work, Loss):
         if "axis" not in {option.name for option in fields(work)}:
@@ -324,6 +323,11 @@ def make_problem(row: Row) -> Problem:
     if _rowwise(work):
         targets = targets.reshape(out.shape[: row.axis] + out.shape[row.axis :][1:])
     return Problem(row, work, scores, targets, out, hess_out)
+
+
+def _processors() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else (os.cpu_count() or 1)
 
 
 SampleKey: TypeAlias = tuple[bool, tuple[int, ...], str, bool]
