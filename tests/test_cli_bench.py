@@ -3,8 +3,10 @@
 
 import json
 import math
+import shutil
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -52,6 +54,14 @@ def problem_of(row):
         return make_problem(row)
     except Missing as missing:
         pytest.skip(str(missing))
+
+
+@pytest.fixture(autouse=True)
+def settings_as_before():
+    isa, threads = _core.active_isa(), fastloss.get_num_threads()
+    yield
+    _core.use_isa(isa)
+    fastloss.set_num_threads(threads)
 
 
 @pytest.fixture
@@ -224,30 +234,69 @@ def test_fastest_rival():
     assert outcome.rivals == {"slow": 9.0, "quick": 8.0}
 
 
-def count_of(member, settings):
-    """How often a member of two is timed."""
+@pytest.fixture
+def clock(monkeypatch):
+    """Return a list with the time, which passes only when somebody adds to it."""
+    now = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    return now
+
+
+def taking(seconds, clock, log):
+    """Return somebody whose every call takes so long, and is logged."""
+
+    def work(count):
+        clock[0] += seconds * count
+        log.append((seconds, count))
+        return ()
+
+    return bench._Member(str(seconds), work, _core.active_isa(), 1)
+
+
+def test_all_take_turns(clock):
+    """Whoever is quicker is timed more often, all along."""
     timed = []
-    slow = bench._Member("slow", lambda count: timed.append("slow"), _core.active_isa(), 1)
-    bench._take_turns([slow, member(timed)], settings)
-    return timed
+    members = [taking(0.1, clock, timed), taking(0.3, clock, timed), taking(5.0, clock, timed)]
+    bench._take_turns(members, replace(QUICK, repeat=None, seconds=1.8))
+    names = "".join({0.1: "a", 0.3: "b", 5.0: "c"}[seconds] for seconds, _ in timed)
+    assert names[:3] == "abc"  # to tell how long it takes
+    assert names[3:] == "aaabaaabaaabc" + "aaabaaabaaabc"
+    assert [member.seconds for member in members] == pytest.approx([0.1, 0.3, 5.0])
 
 
-def test_all_take_turns():
+def test_short_calls_are_timed_together_and_warm(clock):
     timed = []
+    member = taking(1e-5, clock, timed)
+    bench._take_turns([member], replace(QUICK, repeat=3))
+    calls = [count for _, count in timed]
+    assert calls == [1, 1, 100] + [1, 100] * 3  # the first may be slow, and is not done twice
+    assert member.seconds == pytest.approx(1e-5)
 
-    def work(name, calls):
-        def do(count):
-            timed.append(name)
-            sum(range(calls * count))
-            return ()
 
-        return do
+def test_the_fastest_call_counts(clock):
+    lengths = iter([0.5, 0.4, 0.2, 0.3])
 
-    isa = _core.active_isa()
-    members = [bench._Member(name, work(name, calls), isa, 1) for name, calls in (("a", 300_000), ("b", 300_000))]
-    bench._take_turns(members, replace(QUICK, repeat=20))
-    longest = max(len(run) for run in "".join(timed[8:]).replace("ab", "a b").replace("ba", "b a").split())
-    assert longest <= 4  # a warm call and a timed one, at most twice
+    def work(count):
+        clock[0] += next(lengths)
+        return ()
+
+    member = bench._Member("uneven", work, _core.active_isa(), 1)
+    bench._take_turns([member], replace(QUICK, repeat=3))
+    assert member.seconds == pytest.approx(0.2)
+
+
+def test_what_is_restored_before_each_call_is_timed_call_by_call(clock):
+    timed = []
+    member = taking(1e-5, clock, timed)
+
+    def restore():
+        clock[0] += 7
+        timed.append("restore")
+
+    member.before = restore
+    bench._take_turns([member], replace(QUICK, repeat=4))
+    assert timed == ["restore", (1e-5, 1)] * 6  # two to tell how long it takes
+    assert member.seconds == pytest.approx(1e-5)
 
 
 @pytest.mark.parametrize("rival", RIVALS, ids=lambda rival: rival.name)
@@ -255,27 +304,57 @@ def test_rivals_are_right(rival):
     """What can be had of each library is what the reference says."""
     if rival.versions() is None:
         pytest.skip(f"{rival.name} is not installed")
+    rows = {
+        (row.work, row.operation, row.dtype, row.layout, row.axis): row
+        for row in kinds()
+        if row.rivals and not row.threads
+    }
     if rival.name == "compile":
-        pytest.skip("takes a C++ compiler a minute; the command checks it")
+        if shutil.which("c++") is None:
+            pytest.skip("needs a C++ compiler")
+        rows = {(): SMALL}  # each takes the compiler seconds
     done = 0
-    for row in kinds():
-        if row.isa or row.threads or not row.rivals:
-            continue
+    for row in rows.values():
         try:
             problem = make_problem(row)
         except Missing:
             continue
-        with np.errstate(all="ignore"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # as the command does
             call = rival.prepare(problem, 1)
             if call:
                 assert disagreement(problem, call(), rival=True) is None, row.name
                 done += 1
-    assert done >= 2
+    assert done >= min(2, len(rows))
 
 
 def test_a_rival_that_is_not_installed():
     assert Rival("nobody", (("no_such_module", "no-such-package"),), bench_rivals._numpy).versions() is None
     assert "numpy" in RIVALS[0].versions()
+
+
+def test_what_is_not_installed_is_said(table, monkeypatch, capsys):
+    nobody = Rival("nobody", (("no_such_module", "no-such-package"),), bench_rivals._numpy)
+    monkeypatch.setattr(bench, "RIVALS", (RIVALS[0], nobody))
+    table(SMALL)
+    assert cli.main(["bench", "--repeat", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert f"rivals   numpy {np.__version__}" in lines
+    assert "not installed: nobody" in lines
+    found = report(capsys)
+    assert found["versions"] == {"numpy": f"numpy {np.__version__}", "nobody": None}
+    assert list(found["rows"][0]["rivals"]) == ["numpy"]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_summary_counts_rows(table, capsys, threads):
+    table(replace(SMALL, yardstick="ordinary", must=1e9, aim=1e-9, confident=True), SMALL)
+    cli.main(["bench", "--repeat", "1", "--rivals", "numpy", "--isa", "baseline", "--threads", str(threads)])
+    lines = capsys.readouterr().out.splitlines()
+    # The second has no bars for this instruction set.
+    assert lines[-3:-1] == ["must    met in 1 of 1 rows", "aim     met in 0 of 1 rows"]
+    assert lines[-1].startswith("gain    3 or more in ")
+    assert lines[-1].endswith(" of 2 rows")
 
 
 def test_rivals_that_fail_are_noted(table, monkeypatch, capsys):
@@ -347,7 +426,7 @@ def test_rows_that_are_not_here(table, monkeypatch, capsys):
 def test_json_tells_all(table, capsys):
     table(SMALL)
     found = report(capsys, "--rivals", "numpy", "--threads", "1")
-    assert found["config"]["version"] == fastloss.__version__
+    assert found["config"] == fastloss.show_config(mode="dicts") | {"threads": 1}
     assert found["settings"] == {"isa": _core.active_isa(), "threads": 1, "seconds": 0.4, "repeat": 1}
     assert found["versions"] == {"numpy": f"numpy {np.__version__}"}
     (row,) = found["rows"]
@@ -365,11 +444,10 @@ def test_table_lines_up(table, capsys):
     assert cli.main(["bench", "--repeat", "1", "--rivals", "numpy"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert all(len(line) <= bench.WIDTH and line.isascii() and line == line.rstrip() for line in lines)
-    heading = next(line for line in lines if "out=" in line and "/ours" in line)
-    rows = [line for line in lines[: lines.index("")] + lines if line.startswith(tuple(row.name for row in bench.ROWS))]
-    rows = [line for line in rows if len(line) == len(heading)]
+    heading = next(line for line in lines if "out=" in line and "gain" in line)
+    rows = [line for line in lines if line.startswith("softmax") and len(line) == len(heading)]
     assert len(rows) == len(bench.ROWS)
-    for name in ("out=", "new", "must", "aim", "name", "time", "/ours"):
+    for name in ("out=", "new", "must", "aim", "name", "time", "gain"):
         end = heading.index(name) + len(name)
         for row in rows:
             # Right-aligned: a number ends under the heading's last letter, and only there.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the tests of the kernels on a processor that this machine is not, by emulation. Slow: minutes for what otherwise
-# takes seconds, so tests can be chosen as for pytest.
+# takes seconds. Only the tests that run kernels in this process are taken; further arguments are pytest's, such as -k.
 #
 #   bash tools/emulate.sh baseline [PYTEST ARGUMENT...]     an x86-64 processor of 2008: SSE4.2, nothing more
 #   bash tools/emulate.sh avx2     [PYTEST ARGUMENT...]     one of 2013: AVX2 and FMA
@@ -13,7 +13,7 @@ set -euo pipefail
 processor=$1
 shift
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-[[ $# -gt 0 ]] || set -- tests/test_kernels.py tests/test_semantics.py tests/test_functions.py tests/test_properties.py
+set -- tests/test_{kernels,semantics,functions,math,properties}.py "$@"
 
 work=${FASTLOSS_EMULATE_DIRECTORY:-}
 if [[ -z $work ]]; then

@@ -48,7 +48,7 @@ __all__ = ["Report", "Settings", "add_parser", "draw", "measure", "select"]
 SAMPLE_SECONDS = 1e-3
 # Before a sample of a short call it is done once untimed: its arrays come from the cache as in a loop of its own.
 WARM_SECONDS = 20e-3
-FEWEST_SAMPLES, MOST_SAMPLES = 3, 2000
+FEWEST_SAMPLES, MOST_SAMPLES = 2, 2000  # besides those that tell how long it takes
 WIDTH = 100  # of the table
 
 DESCRIPTION = """\
@@ -255,11 +255,13 @@ def _take_turns(members: Sequence[_Member], settings: Settings) -> None:
     """Time all, each as often as fits, spread evenly over the same time."""
     counts = []
     for member in members:
-        member.sample()
-        if not member.before:
-            member.calls = max(1, round(SAMPLE_SECONDS / member.seconds))
-        fitting = round(settings.seconds / member.sample())
-        counts.append(settings.repeat or min(max(fitting, FEWEST_SAMPLES), MOST_SAMPLES))
+        length = member.sample()
+        if member.seconds < WARM_SECONDS:
+            if not member.before:
+                member.calls = max(1, round(SAMPLE_SECONDS / member.seconds))
+            length = member.sample()
+        fitting = min(max(round(settings.seconds / length), FEWEST_SAMPLES), MOST_SAMPLES)
+        counts.append(settings.repeat or fitting)
     rounds = max(counts)
     collecting = gc.isenabled()
     gc.disable()
@@ -355,8 +357,10 @@ def _as_data(settings: Settings, versions: dict[str, str | None], outcomes: Sequ
             "notes": outcome.notes,
         }
         entries.append({"name": outcome.row.name} | row | result)
+    config: Any = show_config(mode="dicts")
+    config["instruction_sets"]["used"], config["threads"] = settings.isa, settings.threads
     return {
-        "config": show_config(mode="dicts"),
+        "config": config,
         "machine": platform.platform(),
         "processor": _processor(),
         "settings": asdict(settings),
@@ -384,21 +388,27 @@ UNITS = {
     "1000 classes": "times fastloss on as many scores in rows of 1000",
 }
 
+
+def _section(row: Row) -> str:
+    """Return what heads rows of the same unit and instruction set."""
+    return UNITS[row.yardstick] + (f", with {row.isa}" if row.isa else "")
+
+
 HEADINGS = """\
-                                                    fastloss        bars           fastest rival
-                                                  out=    new  must   aim  met     name   time /ours"""
+                                                      fastloss        bars             fastest rival
+                                                   out=    new  must   aim  met     name   time gain"""
 
 LEGEND = f"""\
 out=    into arrays that are there       new   into new ones, whose pages have to be made
 must    the bar                          aim   what to be proud of          met   the better one met
-/ours   how many times as long as fastloss the fastest rival takes; {TIMES_FASTER} is the goal"""
+gain    how many times as long as fastloss the fastest rival takes; the goal is {TIMES_FASTER}"""
 
 
 class Report:
     """The table, printed as it grows."""
 
     def __init__(self, settings: Settings, versions: dict[str, str | None]) -> None:
-        self.section: tuple[str, str | None] | None = None
+        self.section = ""
         self.names = [name for name, version in versions.items() if version]
         threads = f"{settings.threads} thread{'s' if settings.threads > 1 else ''}"
         length = f"{settings.repeat} samples" if settings.repeat else f"{settings.seconds:g} s"
@@ -419,12 +429,11 @@ class Report:
     def add(self, outcome: Outcome) -> None:
         """Print a row, under a new heading where its unit is another."""
         row = outcome.row
-        if self.section is None:
+        if not self.section:
             self._print("", HEADINGS)
-        if self.section != (row.yardstick, row.isa):
-            self.section = (row.yardstick, row.isa)
-            title = UNITS[row.yardstick] + (f", with {row.isa}" if row.isa else "")
-            self._print(f"--- {title} ".ljust(WIDTH, "-"))
+        if self.section != _section(row):
+            self.section = _section(row)
+            self._print(f"--- {self.section} ".ljust(WIDTH, "-"))
         if outcome.error or outcome.absent:
             problem = f"ERROR {outcome.error}" if outcome.error else f"not here: {outcome.absent}"
             self._print(f"{row.name:<48} {problem}")
@@ -433,7 +442,7 @@ class Report:
         self._print(
             f"{row.name:<48}{_number(outcome.ratios['fastloss'])}{_number(outcome.ratios.get('fastloss new'))}"
             f"{_number(outcome.must, 6)}{_number(outcome.aim, 6)}  {outcome.met or '-':<5}"
-            f"{rival or '-':>7}{_number(outcome.rivals.get(rival or ''))}{_number(outcome.times_faster, 6)}"
+            f"{rival or '-':>7}{_number(outcome.rivals.get(rival or ''))}{_number(outcome.times_faster, 5)}"
         )
 
     def end(self, outcomes: Sequence[Outcome]) -> None:
@@ -454,9 +463,11 @@ class Report:
     def _summary(outcomes: Sequence[Outcome], compared: Sequence[Outcome]) -> Iterator[str]:
         for name, good in (("must", {"must", "aim"}), ("aim", {"aim"})):
             judged = [outcome for outcome in outcomes if outcome.met and getattr(outcome, name) is not None]
-            yield f"{name:<8}met in {sum(outcome.met in good for outcome in judged)} of {len(judged)} rows"
-        ahead = sum((outcome.times_faster or 0) >= TIMES_FASTER for outcome in compared)
-        yield f"rivals  {TIMES_FASTER} times as long or more in {ahead} of {len(compared)} rows"
+            if judged:
+                yield f"{name:<8}met in {sum(outcome.met in good for outcome in judged)} of {len(judged)} rows"
+        if compared:
+            ahead = sum((outcome.times_faster or 0) >= TIMES_FASTER for outcome in compared)
+            yield f"gain    {TIMES_FASTER} or more in {ahead} of {len(compared)} rows"
         wrong = sum(outcome.error is not None for outcome in outcomes)
         if wrong:
             yield f"ERRORS  in {wrong} of {len(outcomes)} rows"
@@ -487,9 +498,9 @@ def _plotter(path: Path) -> Callable[[Path, Sequence[Outcome]], None]:
 
 
 # Told apart with any kind of colour vision (Okabe and Ito, Color Universal Design, 2008).
-COLORS = {"aim": "#009E73", "must": "#56B4E9", "no": "#D55E00", None: "0.75"}
-MEANINGS = {"aim": "fastloss: meets the aim", "must": "meets the bar", "no": "meets neither", None: "no bar"}
-MARKERS = "osD^vP*X"
+COLORS = {"aim": "#009E73", "must": "#56B4E9", "no": "#D55E00", None: "0.8"}
+MEANINGS = {"aim": "fastloss, aim met", "must": "bar met", "no": "bar not met", None: "no bar"}
+MARKS = ("o:0.55", "s:#E69F00", "D:#CC79A7", "^:#0072B2", "v:#000000", "P:#F0E442", "*:#882255")
 
 
 def draw(path: Path, outcomes: Sequence[Outcome]) -> None:
@@ -497,55 +508,71 @@ def draw(path: Path, outcomes: Sequence[Outcome]) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    measured = [outcome for outcome in outcomes if outcome.seconds]
     panels = [
-        [outcome for outcome in outcomes if outcome.seconds and (outcome.row.yardstick in ("copy", "add")) is outside]
+        [outcome for outcome in measured if (outcome.row.yardstick in ("copy", "add")) is outside]
         for outside in (True, False)
     ]
     panels = [panel for panel in panels if panel] or [[]]
-    height = 0.23 * max(map(len, panels)) + 2.2
-    figure = Figure(figsize=(10.5 * len(panels), height), layout="constrained")
+    height = 0.21 * max(len(panel) + len({_section(outcome.row) for outcome in panel}) for panel in panels) + 1.6
+    figure = Figure(figsize=(9 * len(panels), height), layout="constrained")
     FigureCanvasAgg(figure)  # no display, whatever the settings say
+    legend: dict[str, Any] = {}
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         _draw_panel(axes, panel)
+        legend |= {label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    order = [*MEANINGS.values(), "must", "aim", *(rival.name for rival in RIVALS)]
+    labels = sorted(legend, key=lambda label: order.index(label) if label in order else len(order))
+    columns = len(labels) if len(panels) > 1 else (len(labels) + 1) // 2
+    handles = [legend[label] for label in labels]
+    figure.legend(handles, labels, frameon=False, fontsize=9, ncols=columns, loc="outside upper center")
     picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=110)
+    figure.savefig(picture, format="png", dpi=120)
     with replace_file(path) as file:
         file.write(picture.getvalue())
 
 
 def _draw_panel(axes: Any, outcomes: Sequence[Outcome]) -> None:
-    """Draw one bar for each row, marks for what was promised, and a point for each rival."""
-    places = range(len(outcomes))
-    ratios = [outcome.ratios["fastloss"] for outcome in outcomes]
-    left = 0.8 * min([*ratios, *(outcome.aim or 1 for outcome in outcomes), 0.5])
+    """Draw a bar for each row, lines for what was promised, and a point for each rival."""
+    names: dict[int, str] = {}
+    titles: dict[int, str] = {}
+    places: list[tuple[int, Outcome]] = []
+    for outcome in outcomes:
+        if _section(outcome.row) not in titles.values():
+            titles[len(titles) + len(names)] = _section(outcome.row)
+        place = len(titles) + len(names)
+        names[place] = outcome.row.name
+        places.append((place, outcome))
+    bars = [bar for outcome in outcomes for bar in (outcome.ratios["fastloss"], outcome.must, outcome.aim) if bar]
+    left = 0.7 * min([*bars, 0.7])
     for met, color in COLORS.items():
-        chosen = [place for place in places if outcomes[place].met == met]
+        chosen = {place: outcome.ratios["fastloss"] for place, outcome in places if outcome.met == met}
         if chosen:
-            widths = [ratios[place] - left for place in chosen]
-            axes.barh(chosen, widths, left=left, height=0.7, color=color, label=MEANINGS[met])
-    for name, style in (("must", "-"), ("aim", ":")):
-        lines = [(place, bar) for place in places if (bar := getattr(outcomes[place], name)) is not None]
+            widths = [ratio - left for ratio in chosen.values()]
+            axes.barh(list(chosen), widths, left=left, height=0.72, color=color, label=MEANINGS[met])
+    for bar, style in (("must", "-"), ("aim", (0, (1.5, 0.8)))):
+        lines = {place: getattr(outcome, bar) for place, outcome in places if getattr(outcome, bar) is not None}
         if lines:
-            at, bars = zip(*lines, strict=True)
-            ends = [place - 0.45 for place in at], [place + 0.45 for place in at]
-            axes.vlines(bars, *ends, color="black", linestyle=style, linewidth=1.6, label=name)
-    names = dict.fromkeys(name for outcome in outcomes for name in outcome.rivals)
-    for name, marker in zip(names, MARKERS, strict=False):
-        points = [(outcomes[place].rivals[name], place) for place in places if name in outcomes[place].rivals]
-        axes.plot(*zip(*points, strict=True), marker, color="0.35", markerfacecolor="none", markersize=5, label=name)
-    for place, ratio in enumerate(ratios):
-        axes.text(left * 1.03, place, f"{ratio:.2f}", va="center", fontsize=7)
+            ends = [place - 0.45 for place in lines], [place + 0.45 for place in lines]
+            axes.vlines(list(lines.values()), *ends, color="black", linestyle=style, linewidth=1.8, label=bar)
+    for rival, mark in zip(RIVALS, MARKS, strict=False):
+        points = {place: outcome.rivals[rival.name] for place, outcome in places if rival.name in outcome.rivals}
+        if points:
+            marker, color = mark.split(":")
+            (line,) = axes.plot(list(points.values()), list(points), marker, color=color, label=rival.name)
+            line.set(markeredgecolor="black", markeredgewidth=0.4)
+    for place, outcome in places:
+        axes.text(left * 1.02, place, f" {outcome.ratios['fastloss']:.2f}", va="center", fontsize=7)
     axes.set_xscale("log")
     axes.set_xlim(left=left)
-    axes.set_ylim(len(outcomes) - 0.4, -0.6)
-    axes.set_yticks(places, [outcome.row.name for outcome in outcomes], fontsize=8)
+    axes.set_ylim(len(names) + len(titles) - 0.4, -0.6)
+    axes.set_yticks(list(names), list(names.values()), fontsize=8)
+    for place, title in titles.items():
+        axes.text(left, place + 0.1, title, fontsize=8, fontweight="bold", va="center")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "235" else "")
+    axes.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
     axes.tick_params(axis="both", which="both", length=0)
+    axes.grid(axis="x", which="both", color="0.92")
     axes.axvline(1, color="0.5", linewidth=0.8, zorder=0)
-    axes.grid(axis="x", which="both", color="0.92", zorder=0)
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    units = dict.fromkeys(UNITS[outcome.row.yardstick] for outcome in outcomes)
-    axes.set_title("\n".join(textwrap.wrap("Time: " + "; ".join(units), 75)), fontsize=9, loc="left")
-    axes.legend(frameon=False, fontsize=8, ncols=5, loc="upper center", bbox_to_anchor=(0.3, -0.03))

@@ -226,6 +226,7 @@ def _start_jax(threads: int) -> Any:
     if "jax" not in sys.modules:
         os.environ["JAX_PLATFORMS"] = "cpu"
         os.environ["NPROC"] = str(threads)
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # it tells users when compiling takes long
         if threads == 1:
             flags = os.environ.get("XLA_FLAGS", "")
             os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
