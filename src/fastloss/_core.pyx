@@ -284,7 +284,9 @@ cdef class Kernel:
     cdef double low, high
     cdef double option[8]
 
-    def __init__(self, str name, str reduction="sum", tuple options=(), double low=float("nan"), double high=float("nan")):
+    def __init__(
+        self, str name, str reduction="sum", tuple options=(), double low=float("nan"), double high=float("nan")
+    ):
         cdef int i
         self.index = _names[name]
         self.family = fl_kernel_families[self.index]
