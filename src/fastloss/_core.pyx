@@ -11,6 +11,8 @@ from cpython.buffer cimport (
 
 from libc.float cimport DBL_MAX, DBL_MIN
 from libc.math cimport fabs
+from libc.stddef cimport ptrdiff_t
+from libc.stdlib cimport free, malloc
 
 import os
 
@@ -24,14 +26,17 @@ cdef extern from "fastloss.h" nogil:
         const char *data
         ptrdiff_t stride, repeat
         int kind
+    ctypedef struct fl_rows:
+        void *data
+        ptrdiff_t inner, outer, row, step
     ctypedef struct fl_call:
-        const void *z
+        fl_rows z, g, h
         const void *t
         fl_samples y, w
         void *l
-        void *g
-        void *h
-        ptrdiff_t z_stride, g_stride, h_stride, classes
+        char *scratch
+        size_t scratch_bytes
+        ptrdiff_t classes
         double scale, low, high
         double option[8]
     ctypedef double (*fl_kernel)(const fl_call *call, ptrdiff_t first, ptrdiff_t last)
@@ -46,7 +51,11 @@ cdef extern from "fastloss.h" nogil:
     const char *fl_isa_name(int index, int *runnable)
     ptrdiff_t fl_first_bad_label(const fl_samples *y, ptrdiff_t count, ptrdiff_t classes)
     double fl_sum_weights(const fl_samples *w, ptrdiff_t count)
+    size_t fl_scratch_bytes(const fl_call *call, size_t size)
     double fl_run(const fl_call *call, fl_kernel kernel, fl_check outside, ptrdiff_t rows, int threads, ptrdiff_t *bad)
+
+cdef extern from "<stdint.h>":
+    const ptrdiff_t PTRDIFF_MAX
 
 cdef extern from *:
     const char *FL_VERSION
@@ -179,26 +188,55 @@ cdef bint aligned(const Py_buffer *view) noexcept:
     return True
 
 
-cdef bint rows_of(const Py_buffer *view, ptrdiff_t *stride) noexcept:
-    """Whether the view is rows of adjacent elements at one distance, and that distance in elements."""
-    cdef int axis
-    cdef ptrdiff_t expected
-    if not aligned(view) or view.ndim == 0:
+cdef bint rows_of(const Py_buffer *view, fl_rows *rows) noexcept:
+    """Whether rows along the last axis lie at one distance, or in parts of equal length that do; and where."""
+    cdef int axis, last = view.ndim - 1
+    cdef ptrdiff_t length, stride, part = 0
+    if last < 0 or not aligned(view):
         return False
-    cdef ptrdiff_t classes = view.shape[view.ndim - 1]
-    stride[0] = classes
-    if classes > 1 and view.strides[view.ndim - 1] != view.itemsize:
-        return False
-    if view.ndim == 1:
-        return True
-    if view.ndim == 2 and view.shape[0] > 1:
-        stride[0] = view.strides[0] // view.itemsize
-        return True
-    expected = classes * view.itemsize
-    for axis in range(view.ndim - 2, -1, -1):
-        if view.shape[axis] > 1 and view.strides[axis] != expected:
+    rows.data = view.buf
+    rows.step = view.strides[last] // view.itemsize if view.shape[last] > 1 else 1
+    rows.inner = 1
+    rows.row = view.shape[last]
+    rows.outer = 0
+    for axis in range(last - 1, -1, -1):
+        length = view.shape[axis]
+        stride = view.strides[axis] // view.itemsize
+        if length == 1:
+            continue
+        if rows.inner == 1 and part == 0:
+            rows.row = stride
+            rows.inner = length
+        elif part == 0 and stride == rows.row * rows.inner:
+            rows.inner *= length
+        elif part == 0:
+            rows.outer = stride
+            part = length
+        elif stride == rows.outer * part:
+            part *= length
+        else:
             return False
-        expected *= view.shape[axis]
+    if part == 0:
+        rows.inner = PTRDIFF_MAX
+    return True
+
+
+cdef bint spread(const Py_buffer *view) noexcept:
+    """Whether no two elements share memory; False also where that is not seen at once."""
+    cdef int axis, other, inner
+    cdef ptrdiff_t stride, reach
+    for axis in range(view.ndim):
+        if view.shape[axis] < 2:
+            continue
+        # an axis steps over all that the axes of smaller steps reach
+        stride = abs(view.strides[axis])
+        reach = view.itemsize
+        for other in range(view.ndim):
+            inner = abs(view.strides[other]) < stride or (abs(view.strides[other]) == stride and other > axis)
+            if inner and other != axis and view.shape[other] > 1:
+                reach += abs(view.strides[other]) * (view.shape[other] - 1)
+        if stride < reach:
+            return False
     return True
 
 
@@ -337,13 +375,12 @@ cdef class Kernel:
         call.option = self.option
         call.y.data = call.w.data = NULL
         call.y.repeat = call.w.repeat = 1
-        call.t = call.l = call.g = call.h = NULL
-        call.z = z.buf
+        call.t = call.l = call.g.data = call.h.data = NULL
         cdef int sample_axes = z.ndim
         if rowwise:
             kind = integer_kind(t)
             sample_axes -= 1
-            if not rows_of(z, &call.z_stride) or kind < 0 or not samples_of(t, &call.y, kind):
+            if not rows_of(z, &call.z) or kind < 0 or not samples_of(t, &call.y, kind):
                 return None
             call.classes = z.shape[z.ndim - 1]
             if call.classes == 0:
@@ -352,7 +389,8 @@ cdef class Kernel:
             if real_type(t) != real or not contiguous(z) or not contiguous(t):
                 return None
             call.t = t.buf
-            call.classes = call.z_stride = 1
+            call.z.data = z.buf
+            call.classes = 1
         if t.ndim != sample_axes or not same_shape(z, t, sample_axes):
             return None
         for axis in range(sample_axes):
@@ -368,14 +406,14 @@ cdef class Kernel:
         if order >= 1:
             if out is None:
                 out = empty(scores.shape, scores.dtype)
-            if not self.take_output(out, views, z, t, real, &call.g, &call.g_stride):
+            if not self.take_output(out, views, z, t, real, &call.g):
                 return None
         if order >= 2:
             if hess_out is None:
                 hess_out = empty(scores.shape, scores.dtype)
-            if not self.take_output(hess_out, views, z, t, real, &call.h, &call.h_stride) or (
+            if not self.take_output(hess_out, views, z, t, real, &call.h) or (
                 rows * call.classes > 0 and not apart(&views.view[views.count - 1], &views.view[views.count - 2])
-            ) or call.h == call.z:
+            ) or call.h.data == z.buf:
                 return None
         cdef Py_buffer *l
         each = None
@@ -420,20 +458,18 @@ cdef class Kernel:
         return True
 
     cdef bint take_output(
-        self, object array, Views *views, Py_buffer *z, Py_buffer *t, int real, void **data, ptrdiff_t *stride
+        self, object array, Views *views, Py_buffer *z, Py_buffer *t, int real, fl_rows *rows
     ) except -1:
         """An array of the scores' shape and type that is the scores or touches no input."""
         cdef Py_buffer *g = take(views, array, PyBUF_WRITABLE)
         if real_type(g) != real or g.ndim != z.ndim or not same_shape(g, z, z.ndim):
             return False
         if self.family == FL_ROWWISE or self.family == FL_ROW_FUNCTION:
-            if not rows_of(g, stride):
-                return False
-            if g.ndim == 2 and g.shape[0] > 1 and -g.shape[1] < stride[0] < g.shape[1]:
+            if not rows_of(g, rows) or not (contiguous(g) or spread(g)):
                 return False
         elif not contiguous(g):
             return False
-        data[0] = g.buf
+        rows.data = g.buf
         if g.len == 0:
             return True
         cdef bint same = g.buf == z.buf
@@ -445,21 +481,30 @@ cdef class Kernel:
                 return False
         return True
 
-    cdef ptrdiff_t run(self, fl_call *call, int real, ptrdiff_t rows, double *total) noexcept:
+    cdef ptrdiff_t run(self, fl_call *call, int real, ptrdiff_t rows, double *total) except -2:
         """Without the GIL; returns the index of a bad target or -1."""
         cdef ptrdiff_t bad = -1
+        cdef void *scratch = NULL
         cdef fl_kernel kernel = active.kernel[real][self.index]
         cdef fl_check outside = NULL
         cdef int count = threads if rows * call.classes >= 131072 else 1
+        cdef bint rowwise = self.family == FL_ROWWISE or self.family == FL_ROW_FUNCTION
         if self.family == FL_ELEMENTWISE and self.low == self.low:
             outside = active.outside[real]
-            if call.g == call.z:
+            if call.g.data == call.z.data:
                 # in place, nothing may be lost: all targets are checked before the first is overwritten
                 bad = outside(call, 0, rows)
                 if bad >= 0:
                     return bad
+        call.scratch_bytes = fl_scratch_bytes(call, 4 if real == 0 else 8) if rowwise else 0
+        if call.scratch_bytes:
+            scratch = malloc(count * call.scratch_bytes)
+            if scratch == NULL:
+                raise MemoryError("no memory for a band of rows")
+        call.scratch = <char *>scratch
         with nogil:
             total[0] = fl_run(call, kernel, outside, rows, count, &bad)
+        free(scratch)
         return bad
 
     def map(self, scores, out):
@@ -483,11 +528,11 @@ cdef class Kernel:
         if real < 0:
             return None
         call.y.data = call.w.data = NULL
-        call.t = call.l = call.g = call.h = NULL
-        call.z = z.buf
-        call.classes = call.z_stride = 1
+        call.t = call.l = call.g.data = call.h.data = NULL
+        call.z.data = z.buf
+        call.classes = call.scale = 1
         if self.family == FL_ROW_FUNCTION:
-            if not rows_of(z, &call.z_stride):
+            if not rows_of(z, &call.z):
                 return None
             call.classes = z.shape[z.ndim - 1]
             for axis in range(z.ndim - 1):
@@ -498,7 +543,7 @@ cdef class Kernel:
             for axis in range(z.ndim):
                 rows *= z.shape[axis]
         if out.ndim == scores.ndim:
-            if not self.take_output(out, views, z, z, real, &call.g, &call.g_stride):
+            if not self.take_output(out, views, z, z, real, &call.g):
                 return None
         else:
             l = take(views, out, PyBUF_WRITABLE)

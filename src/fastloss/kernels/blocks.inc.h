@@ -30,15 +30,6 @@ static inline real FL_(block_max)(const real *z, ptrdiff_t n)
     return FL_(largest_lane)(FL_(max)(FL_(max)(m[0], m[1]), FL_(max)(m[2], m[3])));
 }
 
-/* the first index of the number m among n; n if it is not there */
-static inline ptrdiff_t FL_(block_find)(const real *z, ptrdiff_t n, real m)
-{
-    ptrdiff_t j = 0;
-    while (j < n && !(z[j] == m))
-        j++;
-    return j;
-}
-
 /* the sum of a padded block */
 static inline double FL_(block_sum)(const real *e, ptrdiff_t padded)
 {
@@ -48,6 +39,27 @@ static inline double FL_(block_sum)(const real *e, ptrdiff_t padded)
     for (ptrdiff_t j = SUM_LANES; j < padded; j += SUM_LANES)
         for (int r = 0; r < FL_(sum_registers); r++)
             partial[r] += FL_(load)(e + j + r * LANES);
+    return FL_(add_lanes)(partial);
+}
+
+/* the sum of those below `top` in a padded block, and how many equal it */
+static inline double FL_(block_sum_below)(const real *e, ptrdiff_t padded, real top, ptrdiff_t *equal)
+{
+    const vec zero = FL_(splat)(0), one = FL_(splat)(1), largest = FL_(splat)(top);
+    vec partial[FL_(sum_registers)], count = zero;
+    for (int r = 0; r < FL_(sum_registers); r++)
+        partial[r] = zero;
+    for (ptrdiff_t j = 0; j < padded; j += SUM_LANES)
+        for (int r = 0; r < FL_(sum_registers); r++) {
+            const vec x = FL_(load)(e + j + r * LANES);
+            partial[r] += FL_(select_eq)(x, largest, zero, x);
+            count += FL_(select_eq)(x, largest, one, zero);
+        }
+    real lane[FL_(lanes)];
+    FL_(store)(lane, count);
+    *equal = 0;
+    for (int i = 0; i < LANES; i++)
+        *equal += (ptrdiff_t)lane[i];
     return FL_(add_lanes)(partial);
 }
 

@@ -7,8 +7,9 @@
 #include "log_form.h"
 #endif
 #include "blocks.inc.h"
-#include "exponentials.inc.h"
 #include "tiles.inc.h"
+#include "exponentials.inc.h"
+#include "bands.inc.h"
 #include "rows.inc.h"
 #include "elements.inc.h"
 #define FL_BODIES
@@ -20,9 +21,9 @@
     {                                                                                                                  \
         return driver(call, first, last, __VA_ARGS__);                                                                 \
     }
-#define ROWWISE(name) FL_KERNEL(name, FL_(each_row), FL_(name##_row), FL_(name##_tile))
+#define ROWWISE(name) FL_KERNEL(name, FL_(each_row), FL_(name##_row), FL_(name##_band), FL_(name##_tile))
 #define ELEMENTWISE(name) FL_KERNEL(name, FL_(each_element), FL_(name##_at))
-#define ROW_FUNCTION(name) FL_KERNEL(name, FL_(map_rows), FL_(name##_row))
+#define ROW_FUNCTION(name) ROWWISE(name)
 #define ELEMENT_FUNCTION(name) FL_KERNEL(name, FL_(map), FL_(name##_at))
 #define KERNEL(family, name) family(name)
 #include "losses.def"
@@ -37,6 +38,7 @@
 #undef LANES
 #undef SUM_LANES
 #undef GROUP
+#undef BUNDLE
 #undef FL_LN2_HIGH
 #undef FL_LN2_LOW
 #undef FL_LOG2_E

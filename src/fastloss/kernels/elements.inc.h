@@ -39,7 +39,7 @@ static FL_INLINE double FL_(weighted_group)(const fl_call *call, ptrdiff_t first
     real z[FL_(group)] = {0}, t[FL_(group)] = {0}, l[FL_(group)], g[FL_(group)], h[FL_(group)];
     real counts[FL_(group)] = {0}, c[FL_(group)] = {0};
     double weight[FL_(group)];
-    memcpy(z, (const real *)call->z + first, (size_t)count * sizeof(real));
+    memcpy(z, (const real *)call->z.data + first, (size_t)count * sizeof(real));
     memcpy(t, (const real *)call->t + first, (size_t)count * sizeof(real));
     for (ptrdiff_t i = 0; i < count; i++) {
         weight[i] = fl_weight_at(&call->w, first + i);
@@ -63,10 +63,10 @@ static FL_INLINE double FL_(weighted_group)(const fl_call *call, ptrdiff_t first
     const size_t bytes = (size_t)count * sizeof(real);
     if (call->l)
         memcpy((real *)call->l + first, l, bytes);
-    if (call->g)
-        memcpy((real *)call->g + first, g, bytes);
-    if (call->h)
-        memcpy((real *)call->h + first, h, bytes);
+    if (call->g.data)
+        memcpy((real *)call->g.data + first, g, bytes);
+    if (call->h.data)
+        memcpy((real *)call->h.data + first, h, bytes);
     return fl_total(&total);
 }
 
@@ -75,8 +75,10 @@ static FL_INLINE double FL_(weighted_group)(const fl_call *call, ptrdiff_t first
 static FL_INLINE double FL_(plain_groups)(const fl_call *call, ptrdiff_t first, ptrdiff_t groups,
                                           FL_(element_loss) *element_loss, const int order)
 {
-    const real *const z = (const real *)call->z + first, *const t = (const real *)call->t + first;
-    real *const g = order >= 1 ? (real *)call->g + first : NULL, *const h = order >= 2 ? (real *)call->h + first : NULL;
+    const real *const z = (const real *)call->z.data + first, *const t = (const real *)call->t + first;
+    real *const g = order >= 1 ? (real *)call->g.data + first : NULL, *const h = order >= 2
+                                                                                     ? (real *)call->h.data + first
+                                                                                     : NULL;
     const vec c = FL_(splat)((real)call->scale);
     double sums[FL_(half_group)] = {0};
     vec q[FL_(group_registers)], linear[FL_(group_registers)];
@@ -122,9 +124,9 @@ static FL_INLINE double FL_(each_element)(const fl_call *call, ptrdiff_t first, 
     fl_sum total = {0, 0};
     if (!call->w.data && !call->l) {
         const ptrdiff_t groups = (last - first) / GROUP;
-        if (call->h)
+        if (call->h.data)
             fl_add(&total, FL_(plain_groups)(call, first, groups, element_loss, 2));
-        else if (call->g)
+        else if (call->g.data)
             fl_add(&total, FL_(plain_groups)(call, first, groups, element_loss, 1));
         else
             fl_add(&total, FL_(plain_groups)(call, first, groups, element_loss, 0));
@@ -142,8 +144,8 @@ typedef vec FL_(element_function)(vec z);
 static FL_INLINE double FL_(map)(const fl_call *call, ptrdiff_t first, ptrdiff_t last, FL_(element_function) *function)
 {
     const unsigned mode = fl_flush_subnormals();
-    const real *const z = (const real *)call->z;
-    real *const g = (real *)call->g;
+    const real *const z = (const real *)call->z.data;
+    real *const g = (real *)call->g.data;
     ptrdiff_t i = first;
     for (; i + LANES <= last; i += LANES)
         FL_(store)(g + i, function(FL_(load)(z + i)));

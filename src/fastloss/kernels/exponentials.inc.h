@@ -43,6 +43,21 @@ static inline double FL_(lowering)(const FL_(row) *from, const FL_(row) *to)
     return fl_exp(x) * (1 + powers * 1.90821492927058770002e-10);
 }
 
+/* Counts from m; returns what everything counted from the former origin has to be multiplied with. */
+static inline double FL_(raise_origin)(FL_(row) *row, real m)
+{
+    const FL_(row) higher = FL_(row_from)(m);
+    /* Before there is a sum there is nothing to lower. */
+    const double lower = row->others + row->picked > 0 ? FL_(lowering)(row, &higher) : 0;
+    row->base = higher.base;
+    row->shift = higher.shift;
+    row->offset = higher.offset;
+    row->ceiling = higher.ceiling;
+    row->others *= lower;
+    row->picked *= lower;
+    return lower;
+}
+
 /* e <- exp(z - offset), padded; e may be z where n is a whole number of registers and of paddings */
 static inline void FL_(block_exp)(const real *z, ptrdiff_t n, const FL_(row) *row, real *e, int ahead)
 {
@@ -79,50 +94,52 @@ static inline void FL_(block_exp)(const real *z, ptrdiff_t n, const FL_(row) *ro
 }
 
 /* Reads a row. Its exponentials are left in `kept` (whole blocks) and in `scratch` (the last, unfinished one); without
- * `kept` they are not left. `kept` may be z. *pick is the class to pick out; if it is negative, the first of the
- * largest is picked and its index left there. */
-static inline FL_(row) FL_(read_row)(const real *z, ptrdiff_t classes, ptrdiff_t *pick, real *kept, real *scratch)
+ * `kept` they are not left. `kept` may be z. `pick` is the class to pick out, or -1 for none. */
+static inline FL_(row) FL_(read_row)(const real *z, ptrdiff_t classes, ptrdiff_t pick, real *kept, real *scratch)
 {
     FL_(row) row = FL_(row_from)(-(real)INFINITY);
-    const int follow = *pick < 0;
-    real largest = -(real)INFINITY;
-    if (follow)
-        *pick = 0;
     for (ptrdiff_t j = 0; j < classes; j += FL_BLOCK) {
         const ptrdiff_t n = classes - j < FL_BLOCK ? classes - j : FL_BLOCK;
         const real m = FL_(block_max)(z + j, n);
-        ptrdiff_t k = *pick - j;
         if (!(m <= row.ceiling)) {
-            const FL_(row) higher = FL_(row_from)(m);
-            /* Before there is a sum there is nothing to lower. */
-            const double lower = row.others + row.picked > 0 ? FL_(lowering)(&row, &higher) : 0;
+            const double lower = FL_(raise_origin)(&row, m);
             if (kept)
                 FL_(block_scale)(kept, j, (real)lower, kept);
-            row.base = higher.base;
-            row.shift = higher.shift;
-            row.offset = higher.offset;
-            row.ceiling = higher.ceiling;
-            row.others *= lower;
-            row.picked *= lower;
-        }
-        if (follow) {
-            k = -1;
-            if (m > largest) {
-                if (kept && j > 0) /* what was picked so far is one of the others */
-                    kept[*pick] = (real)row.picked;
-                row.others += row.picked;
-                largest = m;
-                k = FL_(block_find)(z + j, n, m);
-                *pick = j + k;
-            }
         }
         real *const e = kept && n == FL_BLOCK ? kept + j : scratch;
         FL_(block_exp)(z + j, n, &row, e, 1);
-        if (k >= 0 && k < n) {
-            row.picked = (double)e[k];
-            e[k] = 0;
+        if (pick >= j && pick < j + n) {
+            row.picked = (double)e[pick - j];
+            e[pick - j] = 0;
         }
         row.others += FL_(block_sum)(e, FL_(padded)(n));
+    }
+    return row;
+}
+
+/* Reads a row and picks out the largest score, one of them if there are several; without keeping exponentials. */
+static inline FL_(row) FL_(read_row_from_largest)(const real *z, ptrdiff_t classes, real *largest)
+{
+    real e[FL_BLOCK];
+    FL_(row) row = FL_(row_from)(-(real)INFINITY);
+    *largest = -(real)INFINITY;
+    for (ptrdiff_t j = 0; j < classes; j += FL_BLOCK) {
+        const ptrdiff_t n = classes - j < FL_BLOCK ? classes - j : FL_BLOCK;
+        const real m = FL_(block_max)(z + j, n);
+        if (!(m <= row.ceiling))
+            FL_(raise_origin)(&row, m);
+        FL_(block_exp)(z + j, n, &row, e, 1);
+        if (m > *largest) {
+            /* exp is monotone: what equals the largest exponential is as good as the largest itself */
+            const real top = FL_(block_max)(e, n);
+            ptrdiff_t equal;
+            const double below = FL_(block_sum_below)(e, FL_(padded)(n), top, &equal);
+            row.others += row.picked + below + (double)(equal - 1) * (double)top;
+            row.picked = (double)top;
+            *largest = m;
+        } else {
+            row.others += FL_(block_sum)(e, FL_(padded)(n));
+        }
     }
     return row;
 }
@@ -181,54 +198,53 @@ typedef struct {
     FL_(shift) shift;
 } FL_(tile_origin);
 
-/* Scores too large to be reduced as they are become relative to their row's maximum, in the tile. */
-static FL_INLINE FL_(tile_origin) FL_(tile_exponentials_from)(real *tile, ptrdiff_t classes)
+/* Scores too large to be reduced as they are become relative to their row's maximum, in the tile. Returns whether there
+ * were such. */
+static FL_INLINE int FL_(tile_exponentials_from)(real *tile, ptrdiff_t classes, const int side, FL_(tile_origin) *from)
 {
     const vec zero = FL_(splat)(0), far = FL_(splat)(FL_FAR), lowest = FL_(splat)(-(real)INFINITY);
-    vec m = lowest;
+    vec m[FL_(bundle)], size[FL_(bundle)];
+    for (int v = 0; v < side; v++)
+        m[v] = lowest;
     for (ptrdiff_t c = 0; c < classes; c++)
-        m = FL_(max)(m, FL_(load)(tile + c * LANES));
-    FL_(tile_origin) from = {.base = zero, .largest = m};
-    const vec size = FL_(select_gt)(m, lowest, FL_(abs)(m), zero); /* a row of -inf is not far: nothing to count from */
-    if (FL_(any_gt)(size, far)) {
-        from.base = FL_(select_gt)(size, far, m, zero);
-        from.largest = FL_(select_gt)(size, far, zero, m);
-        for (ptrdiff_t c = 0; c < classes; c++) {
-            const vec x = FL_(load)(tile + c * LANES);
-            const vec relative = FL_(select_eq)(x, from.base, zero, x - from.base);
-            FL_(store)(tile + c * LANES, FL_(select_eq)(from.base, zero, x, relative));
+        for (int v = 0; v < side; v++)
+            m[v] = FL_(max)(m[v], FL_(load)(tile + (c * side + v) * LANES));
+    vec largest_size = zero;
+    for (int v = 0; v < side; v++) {
+        size[v] =
+            FL_(select_gt)(m[v], lowest, FL_(abs)(m[v]), zero); /* a row of -inf is not far: nothing to count from */
+        largest_size = FL_(max)(largest_size, size[v]);
+    }
+    const int any_far = FL_(any_gt)(largest_size, far);
+    for (int v = 0; v < side; v++)
+        from[v].base = zero;
+    if (any_far)
+        for (int v = 0; v < side; v++) {
+            const vec base = from[v].base = FL_(select_gt)(size[v], far, m[v], zero);
+            m[v] = FL_(select_gt)(size[v], far, zero, m[v]);
+            for (ptrdiff_t c = 0; c < classes; c++) {
+                real *const at = tile + (c * side + v) * LANES;
+                const vec x = FL_(load)(at), relative = FL_(select_eq)(x, base, zero, x - base);
+                FL_(store)(at, FL_(select_eq)(base, zero, x, relative));
+            }
         }
+    for (int v = 0; v < side; v++) {
+        from[v].largest = m[v];
+        from[v].powers = FL_(powers_of_two)(FL_(select_gt)(m[v], lowest, m[v], zero));
+        from[v].shift = FL_(shift_of)(from[v].powers);
     }
-    from.powers = FL_(powers_of_two)(FL_(select_gt)(m, lowest, from.largest, zero));
-    from.shift = FL_(shift_of)(from.powers);
-    return from;
+    return any_far;
 }
 
-/* log_of_sum_less for a tile, where every lane has picked something */
-static FL_INLINE void FL_(tile_log_forms)(vec others, vec picked, double *inside, double *plus)
+/* log(rest + picked) + offset - score as a log_form: rest / picked as long as that is no large number, so that a tiny rest
+ * keeps its digits, and else log(1 + (sum - 1)). `score` is that of the tile, which may be relative. */
+static FL_INLINE void FL_(tile_log_form)(vec rest, vec picked, vec score, const FL_(tile_origin) *from, vec *inside,
+                                         vec *plus)
 {
-    real lane[FL_(lanes)];
-    FL_(store)(lane, others / picked);
-    for (int i = 0; i < LANES; i++) {
-        inside[i] = (double)lane[i];
-        plus[i] = 0;
-    }
-}
-
-/* and where not */
-static inline void FL_(far_log_forms)(const real *score, vec others, vec picked, const FL_(tile_origin) *from,
-                                      double *inside, double *plus)
-{
-    real o[FL_(lanes)], p[FL_(lanes)], base[FL_(lanes)], powers[FL_(lanes)];
-    FL_(store)(o, others);
-    FL_(store)(p, picked);
-    FL_(store)(base, from->base);
-    FL_(store)(powers, from->powers);
-    for (int i = 0; i < LANES; i++) {
-        const double offset = (double)base[i] + (double)powers[i] * 0.69314718055994530942;
-        const FL_(row) row = {.others = (double)o[i], .picked = (double)p[i], .offset = offset};
-        const fl_log_form loss = FL_(log_of_sum_less)(&row, score[i]);
-        inside[i] = loss.inside;
-        plus[i] = loss.plus;
-    }
+    const vec zero = FL_(splat)(0), sum = rest + picked, least = sum * FL_(splat)((real)0x1p-20);
+    const vec nothing = FL_(select_gt)(sum, zero, sum - FL_(splat)(1), FL_(splat)((real)NAN));
+    const vec ahead =
+        FL_(fma)(from->powers, FL_(splat)(FL_LN2_LOW), FL_(fma)(from->powers, FL_(splat)(FL_LN2_HIGH), zero - score));
+    *inside = FL_(select_gt)(picked, least, rest / picked, nothing);
+    *plus = FL_(select_gt)(picked, least, zero, ahead);
 }

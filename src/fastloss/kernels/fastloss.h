@@ -23,18 +23,37 @@ typedef struct {
     int kind;
 } fl_samples;
 
-/* One evaluation. Pointers that are not needed are NULL; strides count elements. Everything is valid by contract:
- * aligned, in bounds, class indices in [0, classes). g may be z itself; nothing else overlaps. h comes with g. */
+/* An array of rows: element j of row i is (i / inner) * outer + (i % inner) * row + j * step elements from data. */
 typedef struct {
-    const void *z;
-    const void *t;         /* elementwise: type of the scores */
-    fl_samples y, w;       /* y: rowwise; w.data NULL means weight 1 */
-    void *l;               /* one per row, type of the scores */
-    void *g, *h;
-    ptrdiff_t z_stride, g_stride, h_stride;
-    ptrdiff_t classes;     /* length of a row, 1 for elementwise */
-    double scale;          /* g and h are those of scale * sum of w*l */
-    double low, high;      /* elementwise: where targets may lie */
+    void *data;
+    ptrdiff_t inner, outer, row, step;
+} fl_rows;
+
+#define FL_NARROW 64 /* classes up to which a row is a lane */
+
+/* Rows of more classes whose elements are not adjacent are copied together, so many at a time that they fit into the second cache
+ * level, and at least one. */
+static inline int fl_band_rows(ptrdiff_t classes, size_t size)
+{
+    const size_t row = (size_t)classes * size;
+    int rows = 64;
+    while (rows > 1 && (size_t)rows * row > (rows > 16 ? 256 << 10 : 448 << 10))
+        rows /= 2;
+    return rows;
+}
+
+/* One evaluation. Pointers that are not needed are NULL. Everything is valid by contract: aligned, in bounds, class
+ * indices in [0, classes). g may be z itself; nothing else overlaps. h comes with g. Elementwise arrays are contiguous. */
+typedef struct {
+    fl_rows z, g, h;
+    const void *t; /* elementwise: type of the scores */
+    fl_samples y, w; /* y: rowwise; w.data NULL means weight 1 */
+    void *l; /* one per row, type of the scores */
+    char *scratch; /* for rows of many classes that are not adjacent: scratch_bytes for each thread */
+    size_t scratch_bytes;
+    ptrdiff_t classes; /* length of a row, 1 for elementwise */
+    double scale; /* g and h are those of scale * sum of w*l */
+    double low, high; /* elementwise: where targets may lie */
     double option[FL_OPTIONS];
 } fl_call;
 
@@ -88,13 +107,29 @@ const char *fl_isa_name(int index, int *runnable); /* built instruction sets, be
 ptrdiff_t fl_first_bad_label(const fl_samples *y, ptrdiff_t count, ptrdiff_t classes); /* -1: all in [0, classes) */
 double fl_sum_weights(const fl_samples *w, ptrdiff_t count); /* count: of samples, a multiple of w->repeat */
 
+/* The rows from `start` on, at most `rows`, that lie in one inner part of all arrays. */
+static inline int fl_rows_within(const fl_call *call, ptrdiff_t start, int rows)
+{
+    const fl_rows *const arrays[] = {&call->z, &call->g, &call->h};
+    for (int i = 0; i < 3; i++)
+        if (arrays[i]->data) {
+            const ptrdiff_t left = arrays[i]->inner - start % arrays[i]->inner;
+            rows = left < rows ? (int)left : rows;
+        }
+    return rows;
+}
+
 /* work.c: cuts `rows` into pieces by shape alone, runs them on at most `threads` threads and adds up in order, so the
  * result has the same bits for any number of threads. `outside` may be NULL. On a target out of range *bad is its
  * index, else -1. */
 double fl_run(const fl_call *call, fl_kernel kernel, fl_check outside, ptrdiff_t rows, int threads, ptrdiff_t *bad);
 
-/* threads.c: task(context, i) for every i in [0, count), on at most `threads` threads, this one included. Nested and
- * concurrent callers run serially. */
-void fl_parallel(int threads, ptrdiff_t count, void (*task)(void *context, ptrdiff_t i), void *context);
+/* work.c: what scratch_bytes must be for scores of `size` bytes; mostly 0 */
+size_t fl_scratch_bytes(const fl_call *call, size_t size);
+
+/* threads.c: task(context, i, thread) for every i in [0, count), on at most `threads` threads, this one included; they
+ * are numbered from 0. Nested and concurrent callers run serially. */
+typedef void fl_task(void *context, ptrdiff_t i, int thread);
+void fl_parallel(int threads, ptrdiff_t count, fl_task *task, void *context);
 
 #endif

@@ -27,8 +27,7 @@
 #define FL_PREFETCH_WRITE(p) ((void)0)
 #endif
 
-/* lanes of two vectors by constant number; a list is kept together on its way through macros */
-#define FL_LIST(...) __VA_ARGS__
+/* lanes of two vectors by constant number */
 #if defined(__has_builtin)
 #if __has_builtin(__builtin_shufflevector)
 #define FL_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)

@@ -40,41 +40,62 @@ static inline void fl_log1p_many(double *x, ptrdiff_t n)
         store_part_f64(x + i, n - i, log1p_f64(load_part_f64(x + i, n - i, 0)));
 }
 
-/* The sum of n log_forms, in 8 lanes whatever the register. Up to 8 numbers 1 + inside of a lane are multiplied before
- * the logarithm is taken, as q = product - 1: q <- u + (q + q u) loses nothing near 0. Eight factors of up to 2^120
- * cannot overflow. */
-static inline double fl_sum_log_forms(const double *inside, const double *plus, int n)
+/* A sum of log_forms, in 8 lanes whatever the register. Numbers 1 + inside are multiplied before the logarithm is
+ * taken, as q = product - 1: q <- u + (q + q u) loses nothing near 0. */
+enum { fl_sum_lanes = 8, fl_sum_vectors = fl_sum_lanes / lanes_f64, fl_most_factors = 32 };
+#define FL_FACTOR 0x1p24 /* 32 of these are far from overflow */
+
+typedef struct {
+    vec_f64 q[fl_sum_vectors], sum[fl_sum_vectors];
+    int factors;
+    fl_sum total;
+} fl_log_sum;
+
+static inline fl_log_sum fl_log_sum_of_nothing(void)
 {
-    enum { lanes = 8, registers = lanes / lanes_f64 };
-    const vec_f64 limit = splat_f64(0x1p120);
-    vec_f64 q[registers], sum[registers];
-    double lane[lanes], total = 0;
-    int i = 0, factors = 0;
-    for (int r = 0; r < registers; r++)
-        q[r] = sum[r] = splat_f64(0);
-    for (; i + lanes <= n; i += lanes) {
-        int large = 0;
-        for (int r = 0; r < registers; r++)
-            large |= any_gt_f64(load_f64(inside + i + r * lanes_f64), limit);
-        for (int r = 0; r < registers; r++) {
-            const vec_f64 u = load_f64(inside + i + r * lanes_f64);
-            sum[r] += load_f64(plus + i + r * lanes_f64);
-            if (large || factors == 8) {
-                sum[r] += log1p_f64(q[r]);
-                q[r] = splat_f64(0);
-            }
-            if (large)
-                sum[r] += log1p_f64(u);
-            else
-                q[r] = u + fma_f64(q[r], u, q[r]);
-        }
-        factors = large ? 0 : factors % 8 + 1;
+    fl_log_sum s = {.factors = 0, .total = {0, 0}};
+    for (int r = 0; r < fl_sum_vectors; r++)
+        s.q[r] = s.sum[r] = splat_f64(0);
+    return s;
+}
+
+static inline void fl_take_logs(fl_log_sum *s)
+{
+    double lane[fl_sum_lanes];
+    for (int r = 0; r < fl_sum_vectors; r++) {
+        store_f64(lane + r * lanes_f64, s->sum[r] + log1p_f64(s->q[r]));
+        s->q[r] = s->sum[r] = splat_f64(0);
     }
-    for (int r = 0; r < registers; r++)
-        store_f64(lane + r * lanes_f64, sum[r] + log1p_f64(q[r]));
-    for (int k = 0; k < lanes; k++)
-        total += lane[k];
-    for (; i < n; i++)
-        total += fl_log1p(inside[i]) + plus[i];
-    return total;
+    for (int n = fl_sum_lanes / 2; n > 0; n /= 2)
+        for (int i = 0; i < n; i++)
+            lane[i] += lane[i + n];
+    fl_add(&s->total, lane[0]);
+    s->factors = 0;
+}
+
+/* n log_forms, a multiple of 8 */
+static inline void fl_add_log_forms(fl_log_sum *s, const double *inside, const double *plus, int n)
+{
+    const vec_f64 limit = splat_f64(FL_FACTOR);
+    for (int i = 0; i < n; i += fl_sum_lanes) {
+        int large = 0;
+        for (int r = 0; r < fl_sum_vectors; r++)
+            large |= any_gt_f64(load_f64(inside + i + r * lanes_f64), limit);
+        for (int r = 0; r < fl_sum_vectors; r++) {
+            const vec_f64 u = load_f64(inside + i + r * lanes_f64);
+            s->sum[r] += load_f64(plus + i + r * lanes_f64);
+            if (large)
+                s->sum[r] += log1p_f64(u);
+            else
+                s->q[r] = u + fma_f64(s->q[r], u, s->q[r]);
+        }
+        if (!large && ++s->factors == fl_most_factors)
+            fl_take_logs(s);
+    }
+}
+
+static inline double fl_log_total(fl_log_sum *s)
+{
+    fl_take_logs(s);
+    return fl_total(&s->total);
 }

@@ -120,6 +120,15 @@ static inline double FL_(weston_watkins)(const fl_call *call, const real *z, ptr
     return loss;
 }
 
+/* the first index of the number m among n; n if it is not there */
+static inline ptrdiff_t FL_(block_find)(const real *z, ptrdiff_t n, real m)
+{
+    ptrdiff_t j = 0;
+    while (j < n && !(z[j] == m))
+        j++;
+    return j;
+}
+
 static inline double FL_(crammer_singer)(const fl_call *call, const real *z, ptrdiff_t y, real c, real *g, real *h)
 {
     real u[FL_BLOCK];
@@ -180,71 +189,98 @@ static inline void FL_(tile_threshold)(double margin, vec target, vec *high, vec
     *low = FL_(select_eq)(lost, lost, lost, FL_(splat)(0)); /* NaN beside an infinite high */
 }
 
-static FL_INLINE void FL_(multiclass_hinge_tile)(const fl_call *call, real *tile, const FL_(lane_targets) *of,
-                                                 real *curvature, double *inside, double *plus)
+static FL_INLINE void FL_(multiclass_hinge_band)(const fl_call *call, FL_(band) *band, const ptrdiff_t *k,
+                                                 const real *c, double *inside, double *plus)
+{
+    FL_(band_by_rows)(call, band, k, c, FL_(multiclass_hinge_row), inside, plus);
+}
+
+static FL_INLINE void FL_(multiclass_hinge_tile)(const fl_call *call, real *tile, real *curvature,
+                                                 const FL_(lane_targets) *of, const int side, double *inside,
+                                                 double *plus)
 {
     const ptrdiff_t classes = call->classes;
     const int worst_only = call->option[0] == 1, squared = call->option[2] == 2;
-    const vec zero = FL_(splat)(0), one = FL_(splat)(1);
-    vec high, low, active = zero, worst = zero, chosen = FL_(splat)(-1), class = zero;
-    vec sums[FL_PARTS], squares[FL_PARTS];
-    for (int k = 0; k < FL_PARTS; k++)
-        sums[k] = squares[k] = zero;
-    real score[FL_(lanes)];
-    FL_(target_scores)(call, of, score);
-    const vec target = FL_(load)(score), bottom = FL_(splat)(-(real)INFINITY);
-    FL_(tile_threshold)(call->option[1], target, &high, &low);
-    if (!FL_(all_gt)(target, bottom)) {
-        const vec infinite = FL_(splat)((real)INFINITY);
-        for (ptrdiff_t c = 0; c < classes; c++) {
-            const vec x = FL_(load)(tile + c * LANES);
-            FL_(store)(tile + c * LANES, FL_(select_eq)(high, infinite, FL_(seen_from_below)(x), x));
+    const vec zero = FL_(splat)(0), one = FL_(splat)(1), bottom = FL_(splat)(-(real)INFINITY);
+    const vec infinite = FL_(splat)((real)INFINITY), nan = FL_(splat)((real)NAN);
+    vec target[FL_(bundle)], high[FL_(bundle)], low[FL_(bundle)], class = zero;
+    vec sum[FL_(bundle)], squares[FL_(bundle)], active[FL_(bundle)], worst[FL_(bundle)], chosen[FL_(bundle)];
+    real score[FL_(bundle) *FL_(lanes)];
+    FL_(target_scores)(call, of, side, score);
+    for (int v = 0; v < side; v++) {
+        target[v] = FL_(load)(score + v * LANES);
+        FL_(tile_threshold)(call->option[1], target[v], high + v, low + v);
+        sum[v] = squares[v] = active[v] = worst[v] = zero;
+        chosen[v] = FL_(splat)(-1);
+        if (!FL_(all_gt)(target[v], bottom)) {
+            for (ptrdiff_t c = 0; c < classes; c++) {
+                real *const at = tile + (c * side + v) * LANES;
+                const vec x = FL_(load)(at);
+                FL_(store)(at, FL_(select_eq)(high[v], infinite, FL_(seen_from_below)(x), x));
+            }
+            high[v] = FL_(select_eq)(high[v], infinite, zero, high[v]);
         }
-        high = FL_(select_eq)(high, infinite, zero, high);
     }
-    for (ptrdiff_t c = 0; c < classes; c += FL_PARTS)
-        for (int k = 0; k < FL_PARTS && c + k < classes; k++, class += one) {
-            real *const at = tile + (c + k) * LANES;
-            FL_(fetch_next)(of, c + k);
-            const vec d = (FL_(load)(at) + high) + low;
-            const vec u = FL_(select_eq)(class, of->y, zero, FL_(select_gt)(zero, d, zero, d));
-            FL_(store)(at, u);
-            sums[k] += u;
-            squares[k] = FL_(fma)(u, u, squares[k]);
-            active += FL_(select_gt)(u, zero, one, zero);
-            chosen = FL_(select_gt)(u, worst, class, chosen);
-            worst = FL_(max)(worst, u);
+    for (ptrdiff_t start = 0; start < classes; start += FL_PART) {
+        const ptrdiff_t end = classes - start < FL_PART ? classes : start + FL_PART;
+        vec part[FL_(bundle)], part_squares[FL_(bundle)];
+        for (int v = 0; v < side; v++)
+            part[v] = part_squares[v] = zero;
+        for (ptrdiff_t c = start; c < end; c++, class += one)
+            for (int v = 0; v < side; v++) {
+                real *const at = tile + (c * side + v) * LANES;
+                FL_(fetch_next)(of, c * side + v);
+                const vec d = (FL_(load)(at) + high[v]) + low[v];
+                const vec u = FL_(select_eq)(class, of->y[v], zero, FL_(select_gt)(zero, d, zero, d));
+                FL_(store)(at, u);
+                part[v] += u;
+                if (squared)
+                    part_squares[v] = FL_(fma)(u, u, part_squares[v]);
+                active[v] += FL_(select_gt)(u, zero, one, zero);
+                if (worst_only) {
+                    chosen[v] = FL_(select_gt)(u, worst[v], class, chosen[v]);
+                    worst[v] = FL_(max)(worst[v], u);
+                }
+            }
+        for (int v = 0; v < side; v++) {
+            sum[v] += part[v];
+            squares[v] += part_squares[v];
         }
-    vec sum = FL_(add_parts)(sums);
-    /* one class alone: its violation stands for all of them */
-    vec loss = squared ? FL_(add_parts)(squares) : sum;
-    if (worst_only) {
-        loss = FL_(select_eq)(sum, sum, squared ? worst * worst : worst, sum);
-        sum = worst;
-        active = FL_(select_gt)(worst, zero, one, zero);
     }
-    loss = FL_(select_gt)(target, bottom, loss, FL_(select_eq)(loss, zero, FL_(splat)((real)NAN), loss));
-    const vec slope = FL_(splat)(squared ? 2 : 1) * of->c, bend = FL_(splat)(squared ? 2 : 0) * of->c;
-    const vec unordered = FL_(select_eq)(loss, loss, one, zero);
-    if (call->g) {
-        class = zero;
-        for (ptrdiff_t c = 0; c < classes; c++, class += one) {
-            real *const at = tile + c * LANES;
+    vec step[FL_(bundle)], at_target[FL_(bundle)], unordered[FL_(bundle)], bend[FL_(bundle)], losses[FL_(bundle)];
+    for (int v = 0; v < side; v++) {
+        /* one class alone: its violation stands for all of them */
+        vec loss = squared ? squares[v] : sum[v];
+        if (worst_only) {
+            loss = FL_(select_eq)(sum[v], sum[v], squared ? worst[v] * worst[v] : worst[v], sum[v]);
+            sum[v] = worst[v];
+            active[v] = FL_(select_gt)(worst[v], zero, one, zero);
+        }
+        loss = FL_(select_gt)(target[v], bottom, loss, FL_(select_eq)(loss, zero, nan, loss));
+        step[v] = FL_(splat)(squared ? 2 : 1) * of->c[v];
+        bend[v] = FL_(splat)(squared ? 2 : 0) * of->c[v];
+        at_target[v] = zero - step[v] * (squared ? sum[v] : active[v]);
+        unordered[v] = FL_(select_eq)(loss, loss, one, zero);
+        losses[v] = loss;
+    }
+    FL_(widen)(losses, side, plus);
+    for (int r = 0; r < side * LANES; r++)
+        inside[r] = 0;
+    if (!call->g.data)
+        return;
+    class = zero;
+    for (ptrdiff_t c = 0; c < classes; c++, class += one)
+        for (int v = 0; v < side; v++) {
+            real *const at = tile + (c * side + v) * LANES;
             vec u = FL_(load)(at);
             if (worst_only)
-                u = FL_(select_eq)(class, chosen, u, zero);
+                u = FL_(select_eq)(class, chosen[v], u, zero);
             const vec counts = FL_(select_gt)(u, zero, one, zero);
-            vec g = slope * (squared ? u : counts);
-            g = FL_(select_eq)(class, of->y, zero - slope * (squared ? sum : active), g);
-            FL_(store)(at, FL_(select_eq)(unordered, zero, FL_(splat)((real)NAN), g));
+            vec g = step[v] * (squared ? u : counts);
+            g = FL_(select_eq)(class, of->y[v], at_target[v], g);
+            FL_(store)(at, FL_(select_eq)(unordered[v], zero, nan, g));
             if (curvature)
-                FL_(store)(curvature + c * LANES, bend * FL_(select_eq)(class, of->y, active, counts));
+                FL_(store)(curvature + (c * side + v) * LANES,
+                           bend[v] * FL_(select_eq)(class, of->y[v], active[v], counts));
         }
-    }
-    real lane[FL_(lanes)];
-    FL_(store)(lane, loss);
-    for (int i = 0; i < LANES; i++) {
-        inside[i] = 0;
-        plus[i] = (double)lane[i];
-    }
 }

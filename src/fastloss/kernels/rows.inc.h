@@ -1,137 +1,246 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * The driver of all rowwise losses. A loss is two functions. Both yield the loss as a log_form, so that the logarithms
- * of many rows are taken together:
+ * The driver of all rowwise losses and functions. Each is two functions. Both yield the loss as a log_form, so that the
+ * logarithms of many rows are taken together:
  *
  *   name_row   one row of many classes, lanes along the classes; writes g and h, those of c * loss, where wanted
- *   name_tile  LANES rows of few classes, a row a lane; the tile of scores becomes that of g, and `curvature`, where
- *              wanted, that of h
+ *   name_tile  rows of few classes, a row a lane; the tile of scores becomes that of g, and `curvature`, where wanted,
+ *              that of h. `inside` stays below FL_FACTOR.
  */
-#define FL_ROWS 64 /* rows whose losses wait for their logarithm together; a multiple of LANES */
+#define FL_ROWS 64 /* rows whose losses wait for their logarithm together; a multiple of BUNDLE * LANES and of 8 */
 
-typedef fl_log_form FL_(row_loss)(const fl_call *call, const real *z, ptrdiff_t y, real c, real *g, real *h);
+typedef void FL_(band_loss)(const fl_call *call, FL_(band) *band, const ptrdiff_t *k, const real *c, double *inside,
+                            double *plus);
 
 /* what a tile's lanes are about: y the class index as a number, c the factor; z and k the rows and indices themselves */
 typedef struct {
-    vec y, c;
+    vec y[FL_(bundle)], c[FL_(bundle)];
     const real *z;
     const ptrdiff_t *k;
     int rows;
-    const real *next_z, *next_g; /* of the next tile, class by class; of this one where rows are not adjacent */
+    const real *next_z, *next_g; /* of the next tile, vector by vector; of this one where rows are not adjacent */
 } FL_(lane_targets);
 
-/* A tile has as many vectors as classes: with each class goes the fetching of one vector of the next tile. */
-static FL_INLINE void FL_(fetch_next)(const FL_(lane_targets) *of, ptrdiff_t c)
-{
-    FL_PREFETCH(of->next_z + c * LANES);
-    FL_PREFETCH_WRITE(of->next_g + c * LANES);
-}
+typedef void FL_(tile_loss)(const fl_call *call, real *tile, real *curvature, const FL_(lane_targets) *of,
+                            const int side, double *inside, double *plus);
 
-typedef void FL_(tile_loss)(const fl_call *call, real *tile, const FL_(lane_targets) *of, real *curvature,
-                            double *inside, double *plus);
+/* A tile has as many vectors as its rows: with each that is computed goes the fetching of one of the next tile. */
+static FL_INLINE void FL_(fetch_next)(const FL_(lane_targets) *of, ptrdiff_t vector)
+{
+    FL_PREFETCH(of->next_z + vector * LANES);
+    FL_PREFETCH_WRITE(of->next_g + vector * LANES);
+}
 
 /* the targets' scores; g, which may be z, is not written yet */
-static inline void FL_(target_scores)(const fl_call *call, const FL_(lane_targets) *of, real *score)
+static inline void FL_(target_scores)(const fl_call *call, const FL_(lane_targets) *of, const int side, real *score)
 {
-    for (int r = 0; r < LANES; r++)
-        score[r] = r < of->rows ? of->z[r * call->z_stride + of->k[r]] : 0;
+    for (int r = 0; r < side * LANES; r++)
+        score[r] = r < of->rows ? of->z[r * call->z.row + of->k[r] * call->z.step] : 0;
 }
 
-/* rows [first, first + rows), rows <= LANES; LANES numbers are written to inside and plus all the same */
-static FL_INLINE void FL_(narrow_rows)(const fl_call *call, ptrdiff_t first, int rows, const ptrdiff_t *k,
-                                       const double *weight, FL_(tile_loss) *tile_loss, double *inside, double *plus)
+/* where rows start that lie in one inner part */
+static FL_INLINE real *FL_(at_row)(const fl_rows *rows, ptrdiff_t first)
 {
-    real tile[FL_NARROW * FL_(lanes)], curvature[FL_NARROW * FL_(lanes)], y[FL_(lanes)];
-    const real *const z = (const real *)call->z + first * call->z_stride;
-    real *const g = call->g ? (real *)call->g + first * call->g_stride : NULL;
-    real *const h = call->h ? (real *)call->h + first * call->h_stride : NULL;
-    for (int r = 0; r < LANES; r++)
-        y[r] = (real)k[r];
-    FL_(lane_targets) of = {.y = FL_(load)(y), .c = FL_(splat)((real)call->scale), .z = z, .k = k, .rows = rows};
-    of.next_z = z + (call->z_stride == call->classes ? LANES * call->classes : 0);
-    of.next_g = g ? g + (call->g_stride == call->classes ? LANES * call->classes : 0) : of.next_z;
-    real w[FL_(lanes)];
-    int all = 1;
+    const ptrdiff_t outer = first < rows->inner ? 0 : first / rows->inner;
+    return (real *)rows->data + outer * rows->outer + (first - outer * rows->inner) * rows->row;
+}
+
+/* rows [first, first + rows), rows <= side * LANES; that many numbers are written to inside and plus all the same */
+static FL_INLINE void FL_(narrow_rows)(const fl_call *call, ptrdiff_t first, int rows, const ptrdiff_t *k,
+                                       const double *weight, const int side, FL_(tile_loss) *tile_loss, double *inside,
+                                       double *plus)
+{
+    const ptrdiff_t classes = call->classes;
+    real tile[FL_NARROW * FL_(bundle) *FL_(lanes)], curvature[FL_NARROW * FL_(bundle) *FL_(lanes)];
+    real number[FL_(bundle) *FL_(lanes)];
+    const real *const z = FL_(at_row)(&call->z, first);
+    real *const g = call->g.data ? FL_(at_row)(&call->g, first) : NULL;
+    real *const h = call->h.data ? FL_(at_row)(&call->h, first) : NULL;
+    const int adjacent_z = call->z.step == 1 && call->z.row == classes;
+    const int adjacent_g = call->g.step == 1 && call->g.row == classes;
+    FL_(lane_targets) of = {.z = z, .k = k, .rows = rows};
+    /* the next tile, or one further on where tiles are small */
+    const ptrdiff_t size = side * LANES * classes, ahead = size > FL_AHEAD ? size : FL_AHEAD / size * size;
+    of.next_z = z + (adjacent_z ? ahead : 0);
+    of.next_g = g ? g + (adjacent_g ? ahead : 0) : of.next_z;
+    for (int r = 0; r < side * LANES; r++)
+        number[r] = (real)k[r];
+    for (int v = 0; v < side; v++) {
+        of.y[v] = FL_(load)(number + v * LANES);
+        of.c[v] = FL_(splat)((real)call->scale);
+    }
+    int all = rows == side * LANES;
     if (call->w.data) {
-        for (int r = 0; r < LANES; r++) {
-            w[r] = r < rows ? (real)(weight[r] * call->scale) : 0;
+        for (int r = 0; r < side * LANES; r++) {
+            number[r] = r < rows ? (real)(weight[r] * call->scale) : 0;
             all &= r < rows && weight[r] != 0;
         }
-        of.c = FL_(load)(w);
+        for (int v = 0; v < side; v++)
+            of.c[v] = FL_(load)(number + v * LANES);
     }
-    FL_(load_tile)(z, call->z_stride, rows, call->classes, tile);
-    tile_loss(call, tile, &of, h ? curvature : NULL, inside, plus);
+    FL_(load_tile)(z, call->z.row, call->z.step, rows, classes, side, tile);
+    tile_loss(call, tile, h ? curvature : NULL, &of, side, inside, plus);
     if (!all) { /* a row of weight 0 does not count, whatever it holds */
-        for (int r = 0; r < LANES; r++) {
-            w[r] = r < rows && weight[r] != 0;
-            inside[r] = w[r] != 0 ? inside[r] : 0;
-            plus[r] = w[r] != 0 ? plus[r] : 0;
+        vec on[FL_(bundle)];
+        for (int r = 0; r < side * LANES; r++) {
+            number[r] = r < rows && (!call->w.data || weight[r] != 0);
+            inside[r] = number[r] != 0 ? inside[r] : 0;
+            plus[r] = number[r] != 0 ? plus[r] : 0;
         }
-        FL_(overwrite_lanes)(tile, call->classes, FL_(load)(w), 0);
-        if (h)
-            FL_(overwrite_lanes)(curvature, call->classes, FL_(load)(w), 0);
+        for (int v = 0; v < side; v++)
+            on[v] = FL_(load)(number + v * LANES);
+        if (call->w.data) {
+            FL_(overwrite_lanes)(tile, classes, side, on, 0);
+            if (h)
+                FL_(overwrite_lanes)(curvature, classes, side, on, 0);
+        }
     }
     if (g)
-        FL_(store_tile)(tile, call->g_stride, rows, call->classes, g);
+        FL_(store_tile)(tile, call->g.row, call->g.step, rows, classes, side, g);
     if (h)
-        FL_(store_tile)(curvature, call->h_stride, rows, call->classes, h);
+        FL_(store_tile)(curvature, call->h.row, call->h.step, rows, classes, side, h);
 }
 
-static FL_INLINE void FL_(wide_row)(const fl_call *call, ptrdiff_t row, ptrdiff_t k, double weight,
-                                    FL_(row_loss) *row_loss, double *inside, double *plus)
+/* Where rows of many classes are read and written: adjacent numbers, the arrays themselves or a copied part. */
+typedef struct {
+    real *z, *g, *h;
+    ptrdiff_t z_row, g_row, h_row;
+} FL_(places);
+
+/* rows [first, first + rows) of it; those of weight 0 do not count, whatever they hold */
+static FL_INLINE void FL_(wide_rows)(const fl_call *call, const FL_(places) *at, int rows, const ptrdiff_t *k,
+                                     const double *weight, FL_(row_loss) *row_loss, FL_(band_loss) *band_loss,
+                                     double *inside, double *plus)
 {
-    real *const g = call->g ? (real *)call->g + row * call->g_stride : NULL;
-    real *const h = call->h ? (real *)call->h + row * call->h_stride : NULL;
-    if (weight == 0) {
-        *inside = *plus = 0;
-        if (g)
-            FL_(block_fill)(g, call->classes, 0);
-        if (h)
-            FL_(block_fill)(h, call->classes, 0);
+    const ptrdiff_t classes = call->classes;
+    for (int start = 0; start < rows; start += LANES) {
+        real c[FL_(lanes)];
+        FL_(band) band = {.next_z = at->z, .next_g = at->z};
+        for (int i = 0; i < LANES; i++) {
+            const int r = start + i;
+            c[i] = 0;
+            band.z[i] = band.g[i] = band.h[i] = NULL;
+            if (r >= rows)
+                continue;
+            real *const g = at->g ? at->g + r * at->g_row : NULL, *const h = at->h ? at->h + r * at->h_row : NULL;
+            inside[r] = plus[r] = 0;
+            if (weight[r] != 0) {
+                c[i] = (real)(weight[r] * call->scale);
+                band.z[i] = at->z + r * at->z_row;
+                band.g[i] = g;
+                band.h[i] = h;
+            } else {
+                if (g)
+                    FL_(block_fill)(g, classes, 0);
+                if (h)
+                    FL_(block_fill)(h, classes, 0);
+            }
+        }
+        if (classes > FL_BANDED) {
+            FL_(band_by_rows)(call, &band, k + start, c, row_loss, inside + start, plus + start);
+        } else {
+            band.next_z += at->z_row == classes ? (start + LANES) * classes : start * at->z_row;
+            band.next_g = !at->g ? band.next_z : at->g + (at->g_row == classes ? (start + LANES) * classes : 0);
+            band_loss(call, &band, k + start, c, inside + start, plus + start);
+        }
+    }
+}
+
+/* rows [first, first + rows) of many classes, in one inner part; those whose numbers are not adjacent are copied to
+ * where they are, and their derivatives back */
+static FL_INLINE void FL_(wide_rows_anywhere)(const fl_call *call, ptrdiff_t first, int rows, const ptrdiff_t *k,
+                                              const double *weight, FL_(row_loss) *row_loss, FL_(band_loss) *band_loss,
+                                              double *inside, double *plus)
+{
+    const ptrdiff_t classes = call->classes;
+    const fl_rows *const z = &call->z, *const g = &call->g, *const h = &call->h;
+    const FL_(places) at = {
+        .z = FL_(at_row)(z, first),
+        .z_row = z->row,
+        .g = g->data ? FL_(at_row)(g, first) : NULL,
+        .g_row = g->row,
+        .h = h->data ? FL_(at_row)(h, first) : NULL,
+        .h_row = h->row,
+    };
+    if (!call->scratch_bytes) {
+        FL_(wide_rows)(call, &at, rows, k, weight, row_loss, band_loss, inside, plus);
         return;
     }
-    const fl_log_form loss =
-        row_loss(call, (const real *)call->z + row * call->z_stride, k, (real)(weight * call->scale), g, h);
-    *inside = loss.inside;
-    *plus = loss.plus;
+    const int most = fl_band_rows(classes, sizeof(real));
+    real *const near = (real *)call->scratch, *const near_h = near + most * classes;
+    for (int start = 0; start < rows; start += most) {
+        const int n = rows - start < most ? rows - start : most;
+        const FL_(places) copy = {
+            .z = near,
+            .z_row = classes,
+            .g = at.g ? near : NULL,
+            .g_row = classes,
+            .h = at.h ? near_h : NULL,
+            .h_row = classes,
+        };
+        FL_(gather_rows)(at.z + start * z->row, z->row, z->step, n, classes, near);
+        FL_(wide_rows)(call, &copy, n, k + start, weight + start, row_loss, band_loss, inside + start, plus + start);
+        if (at.g)
+            FL_(scatter_rows)(near, g->row, g->step, n, classes, at.g + start * g->row);
+        if (at.h)
+            FL_(scatter_rows)(near_h, h->row, h->step, n, classes, at.h + start * h->row);
+    }
 }
 
 static FL_INLINE double FL_(each_row)(const fl_call *call, ptrdiff_t first, ptrdiff_t last, FL_(row_loss) *row_loss,
-                                      FL_(tile_loss) *tile_loss)
+                                      FL_(band_loss) *band_loss, FL_(tile_loss) *tile_loss)
 {
     const unsigned mode = fl_flush_subnormals();
+    fl_log_sum sum = fl_log_sum_of_nothing();
     fl_sum total = {0, 0};
-    for (ptrdiff_t start = first; start < last; start += FL_ROWS) {
-        const int rows = (int)(last - start < FL_ROWS ? last - start : FL_ROWS);
-        double inside[FL_ROWS], plus[FL_ROWS], weight[FL_ROWS];
-        ptrdiff_t k[FL_ROWS];
-        fl_read_indices(&call->y, start, rows, k);
+    double weight[FL_ROWS];
+    ptrdiff_t k[FL_ROWS];
+    for (int i = 0; i < FL_ROWS; i++) {
+        weight[i] = 1;
+        k[i] = 0;
+    }
+    for (ptrdiff_t start = first; start < last;) {
+        int rows = (int)(last - start < FL_ROWS ? last - start : FL_ROWS);
+        double inside[FL_ROWS], plus[FL_ROWS];
+        if (call->z.inner < last) /* what is taken at once lies in one inner part of all arrays */
+            rows = fl_rows_within(call, start, rows);
+        if (call->y.data)
+            fl_read_indices(&call->y, start, rows, k);
         for (int i = rows; i < FL_ROWS; i++)
             k[i] = 0;
-        for (int i = 0; i < rows; i++)
-            weight[i] = fl_weight_at(&call->w, start + i);
-        if (call->classes > FL_NARROW)
+        if (call->w.data)
             for (int i = 0; i < rows; i++)
-                FL_(wide_row)(call, start + i, k[i], weight[i], row_loss, inside + i, plus + i);
-        else
-            for (int i = 0; i < rows; i += LANES) {
-                if (rows - i >= LANES) /* the common case, for which the compiler knows all rows to be there */
-                    FL_(narrow_rows)(call, start + i, LANES, k + i, weight + i, tile_loss, inside + i, plus + i);
-                else
-                    FL_(narrow_rows)(call, start + i, rows - i, k + i, weight + i, tile_loss, inside + i, plus + i);
-            }
+                weight[i] = fl_weight_at(&call->w, start + i);
+        if (call->classes > FL_NARROW) {
+            FL_(wide_rows_anywhere)(call, start, rows, k, weight, row_loss, band_loss, inside, plus);
+            for (int i = rows; i < FL_ROWS; i++)
+                inside[i] = plus[i] = 0;
+        } else {
+            const int side = FL_(bundle) *LANES;
+            int i = 0;
+            for (; i + side <= rows; i += side) /* the common case: the compiler knows all rows to be there */
+                FL_(narrow_rows)(call, start + i, side, k + i, weight + i, FL_(bundle), tile_loss, inside + i,
+                                 plus + i);
+            for (; i < rows; i += LANES)
+                FL_(narrow_rows)(call, start + i, rows - i < LANES ? rows - i : LANES, k + i, weight + i, 1, tile_loss,
+                                 inside + i, plus + i);
+            for (; i < FL_ROWS; i++)
+                inside[i] = plus[i] = 0;
+        }
         if (!call->w.data && !call->l) {
-            fl_add(&total, fl_sum_log_forms(inside, plus, rows));
-            continue;
+            fl_add_log_forms(&sum, inside, plus, (rows + 7) / 8 * 8);
+        } else {
+            fl_log1p_many(inside, rows);
+            for (int i = 0; i < rows; i++) {
+                const double loss = weight[i] * (inside[i] + plus[i]);
+                fl_add(&total, loss);
+                if (call->l)
+                    ((real *)call->l)[start + i] = (real)loss;
+            }
         }
-        fl_log1p_many(inside, rows);
-        for (int i = 0; i < rows; i++) {
-            const double loss = weight[i] * (inside[i] + plus[i]);
-            fl_add(&total, loss);
-            if (call->l)
-                ((real *)call->l)[start + i] = (real)loss;
-        }
+        start += rows;
     }
     fl_restore_subnormals(mode);
+    fl_add(&total, fl_log_total(&sum));
     return fl_total(&total);
 }

@@ -56,19 +56,19 @@ static struct {
     int inside;      /* workers at work in the region */
     unsigned region; /* counts regions, so that a worker knows a new one */
     ptrdiff_t next, count; /* next == count: nothing left, the region is closed */
-    void (*task)(void *, ptrdiff_t);
+    fl_task *task;
     void *context;
 } pool = {.gate = LOCK_INIT, .lock = LOCK_INIT, .region_opened = SIGNAL_INIT, .worker_left = SIGNAL_INIT};
 
 /* Takes tasks until there are none. Called and left with the lock held. */
-static void work_off(void)
+static void work_off(int thread)
 {
     while (pool.next < pool.count) {
         const ptrdiff_t i = pool.next++;
-        void (*const task)(void *, ptrdiff_t) = pool.task;
+        fl_task *const task = pool.task;
         void *const context = pool.context;
         unlock(&pool.lock);
-        task(context, i);
+        task(context, i, thread);
         lock(&pool.lock);
     }
 }
@@ -84,7 +84,7 @@ static void worker(int number)
         }
         seen = pool.region;
         pool.inside++;
-        work_off();
+        work_off(number + 1);
         if (--pool.inside == 0)
             wake_all(&pool.worker_left);
     }
@@ -161,13 +161,13 @@ static int start_worker(int number)
 #endif
 #endif
 
-static void run_alone(ptrdiff_t count, void (*task)(void *, ptrdiff_t), void *context)
+static void run_alone(ptrdiff_t count, fl_task *task, void *context)
 {
     for (ptrdiff_t i = 0; i < count; i++)
-        task(context, i);
+        task(context, i, 0);
 }
 
-void fl_parallel(int threads, ptrdiff_t count, void (*task)(void *context, ptrdiff_t i), void *context)
+void fl_parallel(int threads, ptrdiff_t count, fl_task *task, void *context)
 {
 #ifdef FL_SERIAL
     (void)threads;
@@ -189,7 +189,7 @@ void fl_parallel(int threads, ptrdiff_t count, void (*task)(void *context, ptrdi
     pool.count = count;
     pool.region++;
     wake_all(&pool.region_opened);
-    work_off();
+    work_off(0);
     while (pool.inside)
         sleep_on(&pool.worker_left, &pool.lock);
     unlock(&pool.lock);

@@ -1,76 +1,159 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Rows of few classes do not fill registers: there a lane is a row. A tile holds LANES rows with all their classes,
- * class by class, so that what happens to a row happens in its lane alone.
+ * Rows of few classes do not fill registers: there a lane is a row. A tile holds `side` vectors of rows side by side, with
+ * all their classes: class c of vector v is at tile + (c * side + v) * LANES. What happens to a row happens in its lane
+ * alone. Vectors side by side do not wait for each other; `side` is BUNDLE, or 1 for the last rows, and always known to
+ * the compiler.
  */
-#define FL_NARROW 128 /* classes up to which rows go in tiles; a tile then stays in the first cache level */
+#define BUNDLE FL_(bundle)
+enum { FL_(bundle) = FL_VECTOR_BYTES == 64 ? 4 : 2 };
 
-/* Sums over classes run in as many partial sums: none waits for the one before, and none has more than
- * FL_NARROW / FL_PARTS roundings, which may all go one way when small terms follow a large one. */
-#define FL_PARTS 8
+/* Sums over classes restart as often: no sum has more than FL_PART + FL_NARROW / FL_PART roundings, which may all go one
+ * way when small terms follow a large one. */
+#define FL_PART 16
 
-static inline vec FL_(add_parts)(const vec *part)
+/* dst[j * to + i] = src[i * from + j] for i < LANES and j < n. Of source rows `rows` are there, the others count as 0.
+ * With `padded` whole squares are written, else `n` rows of `width`. */
+static FL_INLINE void FL_(turn)(const real *src, ptrdiff_t from, int rows, ptrdiff_t n, real *dst, ptrdiff_t to,
+                                ptrdiff_t width, const int padded)
 {
-    return ((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7]));
-}
-
-/* The scores of `rows` <= LANES rows; lanes past them hold 0. Whole squares are read and written in the tile, which is
- * as long as that needs: loops of a known length stay in registers. */
-static FL_INLINE void FL_(load_tile)(const real *z, ptrdiff_t stride, int rows, ptrdiff_t classes, real *tile)
-{
-#if FL_VECTOR_BYTES == 64
-    if (classes <= 4 && rows == LANES && stride == classes) {
-        FL_(load_quads)(z, classes, tile);
-        return;
-    }
-#endif
-    for (ptrdiff_t c = 0; c < classes; c += LANES) {
-        const ptrdiff_t n = classes - c;
+    for (ptrdiff_t j = 0; j < n; j += LANES) {
+        const ptrdiff_t left = n - j;
         vec t[FL_(lanes)];
-        if (n >= LANES) {
-            for (int r = 0; r < LANES; r++)
-                t[r] = r < rows ? FL_(load)(z + r * stride + c) : FL_(splat)(0);
+        if (left >= LANES) {
+            for (int i = 0; i < LANES; i++)
+                t[i] = i < rows ? FL_(load)(src + i * from + j) : FL_(splat)(0);
         } else {
-            for (int r = 0; r < LANES; r++)
-                t[r] = r < rows ? FL_(load_part)(z + r * stride + c, n, 0) : FL_(splat)(0);
+            for (int i = 0; i < LANES; i++)
+                t[i] = i < rows ? FL_(load_part)(src + i * from + j, left, 0) : FL_(splat)(0);
         }
         FL_(transpose)(t);
-        for (int k = 0; k < LANES; k++)
-            FL_(store)(tile + (c + k) * LANES, t[k]);
+        for (int k = 0; k < LANES; k++) {
+            real *const at = dst + (j + k) * to;
+            if (padded || (k < left && width >= LANES))
+                FL_(store)(at, t[k]);
+            else if (k < left)
+                FL_(store_part)(at, width, t[k]);
+        }
     }
 }
 
-static FL_INLINE void FL_(store_tile)(const real *tile, ptrdiff_t stride, int rows, ptrdiff_t classes, real *g)
+/* The scores of `rows` rows; lanes past them hold 0. */
+static FL_INLINE void FL_(load_tile)(const real *z, ptrdiff_t row, ptrdiff_t step, int rows, ptrdiff_t classes,
+                                     const int side, real *tile)
 {
-#if FL_VECTOR_BYTES == 64
-    if (classes <= 4 && rows == LANES && stride == classes) {
-        FL_(store_quads)(tile, classes, g);
-        return;
-    }
-#endif
-    for (ptrdiff_t c = 0; c < classes; c += LANES) {
-        const ptrdiff_t n = classes - c;
-        vec t[FL_(lanes)];
-        for (int k = 0; k < LANES; k++)
-            t[k] = FL_(load)(tile + (c + k) * LANES);
-        FL_(transpose)(t);
-        if (n >= LANES) {
-            for (int r = 0; r < LANES; r++)
-                if (r < rows)
-                    FL_(store)(g + r * stride + c, t[r]);
-        } else {
-            for (int r = 0; r < LANES; r++)
-                if (r < rows)
-                    FL_(store_part)(g + r * stride + c, n, t[r]);
+    if (step == 1 && row == classes && classes >= 2 && classes <= 4 && rows == side * LANES) {
+        for (int v = 0; v < side; v++, z += classes * LANES) {
+            vec t[4];
+            for (int k = 0; k < 4; k++)
+                t[k] = k < classes ? FL_(load)(z + k * LANES) : FL_(splat)(0);
+            if (classes == 2)
+                FL_(unzip)(t, 2);
+            else if (classes == 3)
+                FL_(unzip)(t, 3);
+            else
+                FL_(unzip)(t, 4);
+            for (int k = 0; k < 4; k++)
+                FL_(store)(tile + (k * side + v) * LANES, t[k]);
         }
+    } else if (step == 1) {
+        for (int v = 0; v < side; v++)
+            FL_(turn)(z + v * LANES * row, row, rows - v * LANES, classes, tile + v * LANES, side * LANES, LANES, 1);
+    } else if (row == 1 && rows == side * LANES) {
+        for (ptrdiff_t c = 0; c < classes; c++)
+            for (int v = 0; v < side; v++)
+                FL_(store)(tile + (c * side + v) * LANES, FL_(load)(z + c * step + v * LANES));
+    } else {
+        for (ptrdiff_t c = 0; c < classes; c++)
+            for (int r = 0; r < side * LANES; r++)
+                tile[c * side * LANES + r] = r < rows ? z[r * row + c * step] : 0;
     }
+}
+
+static FL_INLINE void FL_(store_tile)(const real *tile, ptrdiff_t row, ptrdiff_t step, int rows, ptrdiff_t classes,
+                                      const int side, real *g)
+{
+    if (step == 1 && row == classes && classes >= 2 && classes <= 4 && rows == side * LANES) {
+        for (int v = 0; v < side; v++, g += classes * LANES) {
+            vec t[4];
+            for (int k = 0; k < 4; k++)
+                t[k] = FL_(load)(tile + (k * side + v) * LANES);
+            if (classes == 2)
+                FL_(zip)(t, 2);
+            else if (classes == 3)
+                FL_(zip)(t, 3);
+            else
+                FL_(zip)(t, 4);
+            for (int k = 0; k < classes; k++)
+                FL_(store)(g + k * LANES, t[k]);
+        }
+    } else if (step == 1) {
+        for (int v = 0; v < side; v++)
+            for (ptrdiff_t c = 0; c < classes; c += LANES) {
+                const ptrdiff_t width = classes - c < LANES ? classes - c : LANES;
+                const real *const from = tile + (c * side + v) * LANES;
+                real *const to = g + v * LANES * row + c;
+                if (rows - v * LANES >= LANES)
+                    FL_(turn)(from, side * LANES, LANES, LANES, to, row, width, 0);
+                else
+                    FL_(turn)(from, side * LANES, LANES, rows - v * LANES, to, row, width, 0);
+            }
+    } else if (row == 1 && rows == side * LANES) {
+        for (ptrdiff_t c = 0; c < classes; c++)
+            for (int v = 0; v < side; v++)
+                FL_(store)(g + c * step + v * LANES, FL_(load)(tile + (c * side + v) * LANES));
+    } else {
+        for (ptrdiff_t c = 0; c < classes; c++)
+            for (int r = 0; r < rows; r++)
+                g[r * row + c * step] = tile[c * side * LANES + r];
+    }
+}
+
+/* one number per row, in double */
+static FL_INLINE void FL_(widen)(const vec *v, const int side, double *into)
+{
+    real lane[FL_(bundle) *FL_(lanes)];
+    for (int i = 0; i < side; i++)
+        FL_(store)(lane + i * LANES, v[i]);
+    for (int i = 0; i < side * LANES; i++)
+        into[i] = (double)lane[i];
 }
 
 /* `value` in the lanes where `where` is 0 */
-static FL_INLINE void FL_(overwrite_lanes)(real *tile, ptrdiff_t classes, vec where, real value)
+static FL_INLINE void FL_(overwrite_lanes)(real *tile, ptrdiff_t classes, const int side, const vec *where, real value)
 {
-    for (ptrdiff_t c = 0; c < classes; c++) {
-        real *const at = tile + c * LANES;
-        FL_(store)(at, FL_(select_eq)(where, FL_(splat)(0), FL_(splat)(value), FL_(load)(at)));
+    for (ptrdiff_t c = 0; c < classes; c++)
+        for (int v = 0; v < side; v++) {
+            real *const at = tile + (c * side + v) * LANES;
+            FL_(store)(at, FL_(select_eq)(where[v], FL_(splat)(0), FL_(splat)(value), FL_(load)(at)));
+        }
+}
+
+/* Rows of many classes that are not adjacent numbers are copied to where they are, and back. */
+static void FL_(gather_rows)(const real *z, ptrdiff_t row, ptrdiff_t step, int rows, ptrdiff_t classes, real *near)
+{
+    if (row == 1) {
+        for (ptrdiff_t c = 0; c < classes; c += LANES) {
+            const int n = (int)(classes - c < LANES ? classes - c : LANES);
+            FL_(turn)(z + c * step, step, n, rows, near + c, classes, n, 0);
+        }
+        return;
     }
+    for (int r = 0; r < rows; r++)
+        for (ptrdiff_t c = 0; c < classes; c++)
+            near[r * classes + c] = z[r * row + c * step];
+}
+
+static void FL_(scatter_rows)(const real *near, ptrdiff_t row, ptrdiff_t step, int rows, ptrdiff_t classes, real *g)
+{
+    if (row == 1) {
+        for (int r = 0; r < rows; r += LANES) {
+            const int n = rows - r < LANES ? rows - r : LANES;
+            FL_(turn)(near + r * classes, classes, n, classes, g + r, step, n, 0);
+        }
+        return;
+    }
+    for (int r = 0; r < rows; r++)
+        for (ptrdiff_t c = 0; c < classes; c++)
+            g[r * row + c * step] = near[r * classes + c];
 }

@@ -326,106 +326,140 @@ static inline double FL_(add_lanes)(const vec *partial)
     return wide[0];
 }
 
+/* Lanes by formula: FL_LANE_LIST(f) is f(0), f(1), ... for all lanes of a vector. Lanes LANES + i are those of the second
+ * of the two vectors that are shuffled. */
+#if FL_VECTOR_BYTES * 8 / FL_BITS == 16
+#define FL_LANE_LIST(f)                                                                                                \
+    f(0), f(1), f(2), f(3), f(4), f(5), f(6), f(7), f(8), f(9), f(10), f(11), f(12), f(13), f(14), f(15)
+#elif FL_VECTOR_BYTES * 8 / FL_BITS == 8
+#define FL_LANE_LIST(f) f(0), f(1), f(2), f(3), f(4), f(5), f(6), f(7)
+#elif FL_VECTOR_BYTES * 8 / FL_BITS == 4
+#define FL_LANE_LIST(f) f(0), f(1), f(2), f(3)
+#elif FL_VECTOR_BYTES
+#define FL_LANE_LIST(f) f(0), f(1)
+#endif
+
 /* Squares are transposed in stages: in stage s, lanes with bit s clear keep their side and trade the other with the
  * vector s further on. */
-#define FL_STAGE(count, s, low, high)                                                                                  \
-    for (int i = 0; i < count; i++)                                                                                    \
+#if FL_VECTOR_BYTES
+#define FL_STAGE(s, low, high)                                                                                         \
+    for (int i = 0; i < LANES; i++)                                                                                    \
         if (!(i & s)) {                                                                                                \
             const vec a = t[i], b = t[i + s];                                                                          \
-            t[i] = FL_SHUFFLE(a, b, low);                                                                              \
-            t[i + s] = FL_SHUFFLE(a, b, high);                                                                         \
+            t[i] = FL_SHUFFLE(a, b, FL_LANE_LIST(low));                                                                \
+            t[i + s] = FL_SHUFFLE(a, b, FL_LANE_LIST(high));                                                           \
         }
-#if FL_VECTOR_BYTES * 8 / FL_BITS == 16
-#define FL_STAGE_1(count)                                                                                              \
-    FL_STAGE(count, 1, FL_LIST(0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30),                             \
-             FL_LIST(1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31))
-#define FL_STAGE_2(count)                                                                                              \
-    FL_STAGE(count, 2, FL_LIST(0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29),                              \
-             FL_LIST(2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31))
-#define FL_STAGE_4(count)                                                                                              \
-    FL_STAGE(count, 4, FL_LIST(0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27),                              \
-             FL_LIST(4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31))
-#define FL_STAGE_8(count)                                                                                              \
-    FL_STAGE(count, 8, FL_LIST(0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),                                \
-             FL_LIST(8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
-#elif FL_VECTOR_BYTES * 8 / FL_BITS == 8
-#define FL_STAGE_1(count) FL_STAGE(count, 1, FL_LIST(0, 8, 2, 10, 4, 12, 6, 14), FL_LIST(1, 9, 3, 11, 5, 13, 7, 15))
-#define FL_STAGE_2(count) FL_STAGE(count, 2, FL_LIST(0, 1, 8, 9, 4, 5, 12, 13), FL_LIST(2, 3, 10, 11, 6, 7, 14, 15))
-#define FL_STAGE_4(count) FL_STAGE(count, 4, FL_LIST(0, 1, 2, 3, 8, 9, 10, 11), FL_LIST(4, 5, 6, 7, 12, 13, 14, 15))
-#define FL_STAGE_8(count)
-#elif FL_VECTOR_BYTES * 8 / FL_BITS == 4
-#define FL_STAGE_1(count) FL_STAGE(count, 1, FL_LIST(0, 4, 2, 6), FL_LIST(1, 5, 3, 7))
-#define FL_STAGE_2(count) FL_STAGE(count, 2, FL_LIST(0, 1, 4, 5), FL_LIST(2, 3, 6, 7))
-#define FL_STAGE_4(count)
-#define FL_STAGE_8(count)
-#elif FL_VECTOR_BYTES
-#define FL_STAGE_1(count) FL_STAGE(count, 1, FL_LIST(0, 2), FL_LIST(1, 3))
-#define FL_STAGE_2(count)
-#define FL_STAGE_4(count)
-#define FL_STAGE_8(count)
-#else
-#define FL_STAGE_1(count)
-#define FL_STAGE_2(count)
-#define FL_STAGE_4(count)
-#define FL_STAGE_8(count)
+#define FL_LOW_1(i) ((i) & 1 ? LANES + (i) - 1 : (i))
+#define FL_LOW_2(i) ((i) & 2 ? LANES + (i) - 2 : (i))
+#define FL_LOW_4(i) ((i) & 4 ? LANES + (i) - 4 : (i))
+#define FL_LOW_8(i) ((i) & 8 ? LANES + (i) - 8 : (i))
+#define FL_HIGH_1(i) ((i) & 1 ? LANES + (i) : (i) + 1)
+#define FL_HIGH_2(i) ((i) & 2 ? LANES + (i) : (i) + 2)
+#define FL_HIGH_4(i) ((i) & 4 ? LANES + (i) : (i) + 4)
+#define FL_HIGH_8(i) ((i) & 8 ? LANES + (i) : (i) + 8)
 #endif
 
 /* LANES vectors in place */
 static FL_INLINE void FL_(transpose)(vec *t)
 {
     (void)t;
-    FL_STAGE_1(LANES)
-    FL_STAGE_2(LANES)
-    FL_STAGE_4(LANES)
-    FL_STAGE_8(LANES)
+#if FL_VECTOR_BYTES
+    FL_STAGE(1, FL_LOW_1, FL_HIGH_1)
+#endif
+#if FL_VECTOR_BYTES * 8 / FL_BITS >= 4
+    FL_STAGE(2, FL_LOW_2, FL_HIGH_2)
+#endif
+#if FL_VECTOR_BYTES * 8 / FL_BITS >= 8
+    FL_STAGE(4, FL_LOW_4, FL_HIGH_4)
+#endif
+#if FL_VECTOR_BYTES * 8 / FL_BITS >= 16
+    FL_STAGE(8, FL_LOW_8, FL_HIGH_8)
+#endif
 }
 
-#if FL_VECTOR_BYTES == 64
-/* For classes <= 4 and adjacent rows, four vectors hold LANES rows, each padded to four lanes. Transposed within these
- * fours, class k of row r is in vector k, in the lane that `order` puts at r. */
-#if FL_BITS == 32
-#define FL_ORDER _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)
-#define FL_PERMUTE(order, v) (vec) _mm512_permutexvar_ps(order, v)
-#define FL_BACK FL_ORDER
+/* Rows of 2, 3 or 4 classes, one after the other in as many vectors, become a vector for each class. Class k of row r
+ * is number classes * r + k of them all. */
+static FL_INLINE void FL_(unzip)(vec *t, const int classes)
+{
+#if FL_VECTOR_BYTES
+#define FL_EVEN(i) (2 * (i))
+#define FL_ODD(i) (2 * (i) + 1)
+    if (classes == 2) {
+        const vec a = t[0], b = t[1];
+        t[0] = FL_SHUFFLE(a, b, FL_LANE_LIST(FL_EVEN));
+        t[1] = FL_SHUFFLE(a, b, FL_LANE_LIST(FL_ODD));
+    }
+    if (classes == 4)
+        for (int time = 0; time < 2; time++) {
+            const vec a = t[0], b = t[1], c = t[2], d = t[3];
+            t[0] = FL_SHUFFLE(a, b, FL_LANE_LIST(FL_EVEN));
+            t[1] = FL_SHUFFLE(c, d, FL_LANE_LIST(FL_EVEN));
+            t[2] = FL_SHUFFLE(a, b, FL_LANE_LIST(FL_ODD));
+            t[3] = FL_SHUFFLE(c, d, FL_LANE_LIST(FL_ODD));
+        }
+    if (classes == 3) {
+        /* what is in the first two vectors, then what is in the third; 0 stands for "whatever" */
+        const vec a = t[0], b = t[1], c = t[2];
+#define FL_NUMBER(i, k) (3 * (i) + k)
+#define FL_FIRST(i, k) (FL_NUMBER(i, k) < 2 * LANES ? FL_NUMBER(i, k) : 0)
+#define FL_THEN(i, k) (FL_NUMBER(i, k) < 2 * LANES ? (i) : FL_NUMBER(i, k) - LANES)
+#define FL_FIRST_0(i) FL_FIRST(i, 0)
+#define FL_FIRST_1(i) FL_FIRST(i, 1)
+#define FL_FIRST_2(i) FL_FIRST(i, 2)
+#define FL_THEN_0(i) FL_THEN(i, 0)
+#define FL_THEN_1(i) FL_THEN(i, 1)
+#define FL_THEN_2(i) FL_THEN(i, 2)
+        const vec p = FL_SHUFFLE(a, b, FL_LANE_LIST(FL_FIRST_0)), q = FL_SHUFFLE(a, b, FL_LANE_LIST(FL_FIRST_1));
+        const vec r = FL_SHUFFLE(a, b, FL_LANE_LIST(FL_FIRST_2));
+        t[0] = FL_SHUFFLE(p, c, FL_LANE_LIST(FL_THEN_0));
+        t[1] = FL_SHUFFLE(q, c, FL_LANE_LIST(FL_THEN_1));
+        t[2] = FL_SHUFFLE(r, c, FL_LANE_LIST(FL_THEN_2));
+    }
 #else
-#define FL_ORDER _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7)
-#define FL_PERMUTE(order, v) (vec) _mm512_permutexvar_pd(order, v)
-#define FL_BACK _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7)
+    (void)t, (void)classes;
 #endif
-
-static FL_INLINE void FL_(load_quads)(const real *z, ptrdiff_t classes, real *tile)
-{
-    const unsigned mask = 0x1111u * ((1u << classes) - 1);
-    const __m512i order = FL_ORDER;
-    vec t[4];
-    for (int i = 0; i < 4; i++)
-        t[i] = (vec)X86(maskz_expandloadu)(mask, z + i * (LANES / 4) * classes);
-    FL_STAGE_1(4)
-    FL_STAGE_2(4)
-    for (int k = 0; k < 4; k++)
-        FL_(store)(tile + k * LANES, FL_PERMUTE(order, t[k]));
 }
 
-static FL_INLINE void FL_(store_quads)(const real *tile, ptrdiff_t classes, real *g)
+/* and back */
+static FL_INLINE void FL_(zip)(vec *t, const int classes)
 {
-    const unsigned mask = 0x1111u * ((1u << classes) - 1);
-    const __m512i back = FL_BACK;
-    vec t[4];
-    for (int k = 0; k < 4; k++)
-        t[k] = FL_PERMUTE(back, FL_(load)(tile + k * LANES));
-    FL_STAGE_1(4)
-    FL_STAGE_2(4)
-    for (int i = 0; i < 4; i++) /* the numbers of LANES / 4 rows, pushed together */
-        X86(mask_storeu)(g + i * (LANES / 4) * classes, (1u << (LANES / 4 * classes)) - 1,
-                         X86(maskz_compress)(mask, t[i]));
-}
-#undef FL_ORDER
-#undef FL_PERMUTE
-#undef FL_BACK
+#if FL_VECTOR_BYTES
+#define FL_ZIP_LOW(i) ((i) / 2 + (i) % 2 * LANES)
+#define FL_ZIP_HIGH(i) (FL_ZIP_LOW(i) + LANES / 2)
+    if (classes == 2) {
+        const vec a = t[0], b = t[1];
+        t[0] = FL_SHUFFLE(a, b, FL_LANE_LIST(FL_ZIP_LOW));
+        t[1] = FL_SHUFFLE(a, b, FL_LANE_LIST(FL_ZIP_HIGH));
+    }
+    if (classes == 4)
+        for (int time = 0; time < 2; time++) {
+            const vec a = t[0], b = t[1], c = t[2], d = t[3];
+            t[0] = FL_SHUFFLE(a, c, FL_LANE_LIST(FL_ZIP_LOW));
+            t[1] = FL_SHUFFLE(a, c, FL_LANE_LIST(FL_ZIP_HIGH));
+            t[2] = FL_SHUFFLE(b, d, FL_LANE_LIST(FL_ZIP_LOW));
+            t[3] = FL_SHUFFLE(b, d, FL_LANE_LIST(FL_ZIP_HIGH));
+        }
+    if (classes == 3) {
+        const vec a = t[0], b = t[1], c = t[2];
+#define FL_ROW(i, v) (((i) + v * LANES) / 3)
+#define FL_CLASS(i, v) (((i) + v * LANES) % 3)
+#define FL_AB(i, v) (FL_CLASS(i, v) == 2 ? 0 : FL_ROW(i, v) + FL_CLASS(i, v) * LANES)
+#define FL_C(i, v) (FL_CLASS(i, v) == 2 ? FL_ROW(i, v) + LANES : (i))
+#define FL_AB_0(i) FL_AB(i, 0)
+#define FL_AB_1(i) FL_AB(i, 1)
+#define FL_AB_2(i) FL_AB(i, 2)
+#define FL_C_0(i) FL_C(i, 0)
+#define FL_C_1(i) FL_C(i, 1)
+#define FL_C_2(i) FL_C(i, 2)
+        const vec p = FL_SHUFFLE(a, b, FL_LANE_LIST(FL_AB_0)), q = FL_SHUFFLE(a, b, FL_LANE_LIST(FL_AB_1));
+        const vec r = FL_SHUFFLE(a, b, FL_LANE_LIST(FL_AB_2));
+        t[0] = FL_SHUFFLE(p, c, FL_LANE_LIST(FL_C_0));
+        t[1] = FL_SHUFFLE(q, c, FL_LANE_LIST(FL_C_1));
+        t[2] = FL_SHUFFLE(r, c, FL_LANE_LIST(FL_C_2));
+    }
+#else
+    (void)t, (void)classes;
 #endif
-
+}
+#undef FL_LANE_LIST
 #undef FL_STAGE
-#undef FL_STAGE_1
-#undef FL_STAGE_2
-#undef FL_STAGE_4
-#undef FL_STAGE_8

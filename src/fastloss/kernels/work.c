@@ -15,15 +15,32 @@ typedef struct {
     ptrdiff_t bad[PIECES];
 } work;
 
-static void piece(void *context, ptrdiff_t i)
+static void piece(void *context, ptrdiff_t i, int thread)
 {
     work *const job = (work *)context;
     const ptrdiff_t first = i * job->rows_per_piece, end = first + job->rows_per_piece;
     const ptrdiff_t last = end < job->rows ? end : job->rows;
     job->sum[i] = 0;
     job->bad[i] = job->outside ? job->outside(job->call, first, last) : -1;
-    if (job->bad[i] < 0)
+    if (job->bad[i] >= 0)
+        return;
+    if (job->call->scratch_bytes) {
+        fl_call mine = *job->call;
+        mine.scratch += (size_t)thread * job->call->scratch_bytes;
+        job->sum[i] = job->kernel(&mine, first, last);
+    } else {
         job->sum[i] = job->kernel(job->call, first, last);
+    }
+}
+
+size_t fl_scratch_bytes(const fl_call *call, size_t size)
+{
+    const int adjacent =
+        call->z.step == 1 && (!call->g.data || call->g.step == 1) && (!call->h.data || call->h.step == 1);
+    if (call->classes <= FL_NARROW || adjacent)
+        return 0;
+    const size_t band = (size_t)fl_band_rows(call->classes, size) * (size_t)call->classes * size;
+    return call->h.data ? 2 * band : band;
 }
 
 double fl_run(const fl_call *call, fl_kernel kernel, fl_check outside, ptrdiff_t rows, int threads, ptrdiff_t *bad)
