@@ -38,7 +38,6 @@ numpydoc_validation_checks = {
     "ES01",  # an extended summary where one sentence says it all
     "EX01",  # an example for every method
     "GL01",  # the summary begins on the line of the quotes
-    "PR03",  # options in the order of the signature: they are keywords, and a loss's own come first
     "PR08",  # a capital at the beginning of every description: float32 has none
     "SA01",  # "See Also" everywhere
     "SA04",  # a description for names that speak for themselves

@@ -26,6 +26,15 @@ def test_fields_are_the_options(loss):
     assert [field.name for field in dataclasses.fields(loss)] == list(inspect.signature(type(loss)).parameters)
 
 
+def test_options_of_a_loss_come_before_those_of_all():
+    """In its signature and its repr."""
+    assert repr(fl.SoftmaxCrossEntropy()) == "SoftmaxCrossEntropy(reduction='mean')"
+    assert repr(fl.MulticlassHinge()) == (
+        "MulticlassHinge(form='weston-watkins', margin=1.0, power=1, reduction='mean')"
+    )
+    assert repr(fl.SigmoidCrossEntropy()) == "SigmoidCrossEntropy(reduction='mean')"
+
+
 def test_readable_repr_that_is_also_code(loss):
     assert eval(repr(loss), {type(loss).__name__: type(loss)}) == loss
     for name, value in options_of(loss).items():

@@ -35,11 +35,11 @@ class Loss:
     A loss is a small immutable object: options are given once, to the constructor, by name. Losses with the same
     options are equal, hash alike, and can be pickled.
 
-    Parameters
+    Attributes
     ----------
-    reduction : {"mean", "sum", "none"}, default: "mean"
-        ``"mean"`` divides by the sum of the weights; ``"none"`` gives one value per sample, and the gradient and
-        Hessian of their sum.
+    reduction : {"mean", "sum", "none"}
+        An option of every loss. ``"mean"``, the default, divides by the sum of the weights; ``"none"`` gives one value
+        per sample, and the gradient and Hessian of their sum.
 
     Raises
     ------
@@ -48,10 +48,15 @@ class Loss:
 
     Notes
     -----
-    Derived classes name their kernel and say what their targets are; everything else is here.
+    Derived classes declare their options, the reduction last, name their kernel and say what their targets are;
+    everything else is here.
     """
 
-    reduction: Reduction = "mean"
+    # A field here would stand before a loss's own options in its signature and repr.
+    @property
+    def reduction(self) -> Reduction:
+        """How the losses of the samples become one value."""
+        raise NotImplementedError
 
     kernel: ClassVar[str]
     family: ClassVar[Literal["rowwise", "elementwise"]]
@@ -254,6 +259,8 @@ class SoftmaxCrossEntropy(Loss):
            [ 0.167,  0.167, -0.333]])
     """
 
+    reduction: Reduction = "mean"
+
     kernel = "softmax_cross_entropy"
     family = "rowwise"
     target_kind = "class index"
@@ -322,6 +329,7 @@ class MulticlassHinge(Loss):
     form: Form = "weston-watkins"
     margin: float = 1.0
     power: Power = 1
+    reduction: Reduction = "mean"
 
     kernel = "multiclass_hinge"
     family = "rowwise"
@@ -385,6 +393,8 @@ class SigmoidCrossEntropy(Loss):
     >>> gradient.round(4)
     array([ 0.25  , -0.0237])
     """
+
+    reduction: Reduction = "mean"
 
     kernel = "sigmoid_cross_entropy"
     family = "elementwise"
