@@ -28,9 +28,9 @@ def test_fields_are_the_options(loss):
 
 def test_options_of_a_loss_come_before_those_of_all():
     """In its signature and its repr."""
-    assert repr(fl.SoftmaxCrossEntropy()) == "SoftmaxCrossEntropy(reduction='mean')"
+    assert repr(fl.SoftmaxCrossEntropy()) == "SoftmaxCrossEntropy(axis=-1, reduction='mean')"
     assert repr(fl.MulticlassHinge()) == (
-        "MulticlassHinge(form='weston-watkins', margin=1.0, power=1, reduction='mean')"
+        "MulticlassHinge(form='weston-watkins', margin=1.0, power=1, axis=-1, reduction='mean')"
     )
     assert repr(fl.SigmoidCrossEntropy()) == "SigmoidCrossEntropy(reduction='mean')"
 
@@ -109,8 +109,8 @@ def test_options_are_keywords(loss):
 
 
 def test_every_option_is_checked(loss):
-    for name in options_of(loss):
-        for wrong in ("no such value", None, -1, [1]):
+    for name, right in options_of(loss).items():
+        for wrong in {"no such value", None, -1, (1,)} - {right}:
             with pytest.raises((ValueError, TypeError), match=name):
                 type(loss)(**{name: wrong})
 
@@ -134,6 +134,23 @@ def test_margins_of_any_number_type(margin):
     assert loss(np.zeros((1, 3)), [0]) == 2 * float(margin)
 
 
+@pytest.mark.parametrize("axis", [0, -1, 2, -3, np.int8(1), np.uint64(1), np.array(1)])
+def test_axes_of_any_integer_type(row_loss, axis):
+    """Kept as a plain number, which is what they are shown, compared and stored as."""
+    loss = row_loss.replace(axis=axis)
+    assert type(loss.axis) is int
+    assert loss == row_loss.replace(axis=int(axis))
+    assert hash(loss) == hash(row_loss.replace(axis=int(axis)))
+    assert pickle.loads(pickle.dumps(loss)) == loss
+    assert f"axis={int(axis)}," in repr(loss)
+
+
+@pytest.mark.parametrize("axis", [True, False, np.True_, 1.0, "1", None, (1,), np.array([0, 1])])
+def test_axes_that_are_no_integers(row_loss, axis):
+    with pytest.raises(TypeError, match=r"axis.*integer"):
+        row_loss.replace(axis=axis)
+
+
 @pytest.mark.parametrize(("name", "value"), [("form", "weston_watkins"), ("form", 1), ("power", 3), ("power", 0)])
 def test_hinges_that_do_not_exist(name, value):
     with pytest.raises(ValueError, match=name):
@@ -141,8 +158,10 @@ def test_hinges_that_do_not_exist(name, value):
 
 
 def test_defaults():
-    assert fl.SoftmaxCrossEntropy() == fl.SoftmaxCrossEntropy(reduction="mean")
-    assert fl.MulticlassHinge() == fl.MulticlassHinge(form="weston-watkins", margin=1.0, power=1, reduction="mean")
+    assert fl.SoftmaxCrossEntropy() == fl.SoftmaxCrossEntropy(axis=-1, reduction="mean")
+    assert fl.MulticlassHinge() == fl.MulticlassHinge(
+        form="weston-watkins", margin=1.0, power=1, axis=-1, reduction="mean"
+    )
     assert fl.SigmoidCrossEntropy() == fl.SigmoidCrossEntropy(reduction="mean")
 
 

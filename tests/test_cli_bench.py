@@ -130,7 +130,7 @@ def test_a_wrong_number_is_seen(row):
     right = fastloss_work(problem, fresh=True)(1)
     assert disagreement(problem, right) is None
     for place in range(len(right)):
-        wrong = [np.array(part, dtype=np.float64) for part in right]
+        wrong = [np.array(part, dtype=np.float64, order="C") for part in right]
         wrong[place].reshape(-1)[-1] += 1e-3 * np.abs(wrong[place]).max()
         assert disagreement(problem, tuple(wrong)) is not None
         wrong[place].reshape(-1)[-1] = np.nan

@@ -134,7 +134,7 @@ def test_options_reach_the_loss(folder, capsys):
     )
     loss = fastloss.MulticlassHinge(form="crammer-singer", margin=0.5, power=2)
     assert result["mean_loss"] == near(loss(scores, targets), "multiclass-hinge")
-    assert result["options"] == {"form": "crammer-singer", "margin": 0.5, "power": 2, "reduction": "mean"}
+    assert result["options"] == {"form": "crammer-singer", "margin": 0.5, "power": 2, "axis": -1, "reduction": "mean"}
 
 
 @pytest.mark.parametrize("name", ["MulticlassHinge", "multiclass_hinge", "multiclass-hinge"])
@@ -154,6 +154,8 @@ def test_names_of_a_loss(name, folder, capsys):
         ("margin=-1", "margin"),
         ("margin=inf", "margin"),
         ("reduction=none", "--per-sample"),
+        ("axis=1", "last axis"),
+        ("axis=1.5", "axis: expected an integer"),
         ("_kernel=1", "form, margin, power"),
     ],
 )
@@ -210,7 +212,7 @@ def test_text(folder, capsys):
     save(np.zeros((50, 8), np.float32), np.zeros(50, int))
     assert cli.main(["evaluate", "s.npy", "t.npy", "--loss", "softmax-cross-entropy"]) == 0
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.replace("mean loss", "mean").splitlines())
-    assert lines["loss"] == "SoftmaxCrossEntropy(reduction='mean')"
+    assert lines["loss"] == "SoftmaxCrossEntropy(axis=-1, reduction='mean')"
     assert lines["mean"].startswith("2.079441541")
     assert lines["perplexity"] == "8"
     assert lines["accuracy"] == "100.00%"

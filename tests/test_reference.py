@@ -261,3 +261,31 @@ def test_out_is_filled_and_returned():
         assert_array_equal(actual, true)
     with pytest.raises(ValueError, match=r"out must have shape \(2, 3\), got \(3, 2\)"):
         SoftmaxCrossEntropy().value_and_grad(z, y, out=np.empty((3, 2)))
+
+
+def test_classes_on_any_axis():
+    random = np.random.default_rng(6)
+    z, y = random.normal(size=(2, 3, 4, 5)), random.integers(0, 5, size=(2, 3, 4))
+    w = np.array([[0.5, 2.0, 1.0], [0.0, 1.0, 3.0]])
+    for loss in (SoftmaxCrossEntropy(), MulticlassHinge(power=2), MulticlassHinge(reduction="none")):
+        value, gradient, hessian = loss.value_grad_hess(z, y, w)
+        for axis in range(-4, 4):
+            moved, out = np.moveaxis(z, -1, axis), np.empty_like(np.moveaxis(z, -1, axis))
+            results = replace(loss, axis=axis).value_grad_hess(moved, y, w, out=out)
+            assert_array_equal(results[0], value)
+            assert results[1] is out
+            assert_array_equal(out, np.moveaxis(gradient, -1, axis))
+            assert_array_equal(results[2], np.moveaxis(hessian, -1, axis))
+
+
+def test_rejected_axes():
+    for axis in (4, -5):
+        with pytest.raises(np.exceptions.AxisError, match=f"scores: axis {axis} is out of bounds"):
+            SoftmaxCrossEntropy(axis=axis)(np.zeros((2, 3, 4, 5)), np.zeros((2, 3, 4), dtype=int))
+    for axis in (True, 1.0, None, "1"):
+        with pytest.raises(TypeError, match="axis must be an integer"):
+            MulticlassHinge(axis=axis)
+    with pytest.raises(
+        ValueError, match=r"targets must have shape \(2, 4\) for scores of shape \(2, 3, 4\), got \(2, 3\)"
+    ):
+        MulticlassHinge(axis=1)(np.zeros((2, 3, 4)), np.zeros((2, 3), dtype=int))

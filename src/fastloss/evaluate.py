@@ -23,10 +23,29 @@ Array = npt.NDArray[Any]
 Block = tuple[Any, int]  # an index, and the first sample in memory order
 
 
+class AlongAxis:
+    """A kernel for classes on another axis than the last: it gets views that have them last."""
+
+    def __init__(self, kernel: Kernel, axis: int) -> None:
+        self.kernel, self.axis = kernel, axis
+
+    def direct(self, scores: Any, targets: Any, weight: Any, out: Any, hess_out: Any, order: int) -> Any:
+        """As `Kernel.direct`, for arrays as they were passed."""
+        if type(scores) is not np.ndarray or not -scores.ndim <= self.axis < scores.ndim:
+            return None
+        outputs = [_empty_like(scores, scores.dtype) if array is None else array for array in (out, hess_out)[:order]]
+        if any(type(array) is not np.ndarray or array.shape != scores.shape for array in outputs):
+            return None
+        z, *views = [np.moveaxis(array, self.axis, -1) for array in (scores, *outputs)]
+        g, h = (*views, None, None)[:2]
+        result = self.kernel.direct(z, targets, weight, g, h, order)
+        return result if result is None or not outputs else (result[0], *outputs)
+
+
 def evaluate(loss: Loss, scores: Any, targets: Any, weight: Any, out: Any, hess_out: Any, order: int) -> Any:
     """Value (order 0), with the gradient (1), with the Hessian diagonal (2)."""
     try:
-        result = loss._kernel.direct(scores, targets, weight, out, hess_out, order)
+        result = loss._entry.direct(scores, targets, weight, out, hess_out, order)
     except BadTarget as bad:
         position, value = bad.args
         raise _bad_target(loss, position, value, np.shape(scores)) from None
@@ -74,14 +93,17 @@ def _convert_and_evaluate(
     loss: Loss, scores: Any, targets: Any, weight: Any, out: Any, hess_out: Any, order: int
 ) -> Any:
     """Explain what is wrong with the arguments, or evaluate them in blocks of which the kernels get copies."""
-    rowwise = loss.family == "rowwise"
     scores = _real_array("scores", scores)
+    rowwise = loss.family == "rowwise"
     if rowwise:
-        _check_classes(scores)
+        _check_classes(loss, scores)
     targets = _class_indices(targets) if rowwise else _real_array("targets", targets)
-    samples = scores.shape[:-1] if rowwise else scores.shape
+    samples = _samples_shape(loss, scores.shape)
     if targets.shape != samples:
-        expected = "one class index for each row of scores" if rowwise else "the shape of scores"
+        expected = "the shape of scores"
+        if rowwise:
+            along = "" if loss.axis == -1 else f" along axis {loss.axis}"
+            expected = f"one class index for each row of scores{along}"
         raise ValueError(f"targets: expected {expected}, shape {samples}, got shape {targets.shape}")
     weights, total_weight = _weights(weight, samples)
     inputs = {"scores": scores, "targets": targets, "sample_weight": weight}
@@ -92,26 +114,29 @@ def _convert_and_evaluate(
         _check_output("hess_out", hess_out, scores.shape, dtype, None, inputs | {"out": out})
     _check_targets(loss, scores.shape, targets)
 
-    outputs = [np.empty(scores.shape, dtype) if array is None else array for array in (out, hess_out)[:order]]
+    outputs = [_empty_like(scores, dtype) if array is None else array for array in (out, hess_out)[:order]]
     # Subclasses of ndarray and objects that export an array can be read as they lie once they are plain arrays.
     plain = [np.asarray(array) for array in outputs]
     g, h = (*plain, None, None)[:2]
-    result = loss._kernel.direct(scores, targets, None if weight is None else np.asarray(weight), g, h, order)
+    result = loss._entry.direct(scores, targets, None if weight is None else np.asarray(weight), g, h, order)
     if result is not None:
         return (result[0], *outputs) if outputs else result
 
+    scores, *views = scores, *plain
+    if loss.axis != -1:
+        scores, *views = [np.moveaxis(array, loss.axis, -1) for array in (scores, *plain)]
     each = np.empty(samples, work) if loss.reduction == "none" else None
     divisor = total_weight if loss.reduction == "mean" else None
     totals: list[float] = []
     if divisor == 0:  # nothing counts
-        for array in outputs:
-            array[...] = 0
+        for view in views:
+            view[...] = 0
     for index, _ in _blocks(scores.shape, 1 if rowwise else 0) if divisor != 0 else ():
         of_samples = index[: len(samples)]
         z = _readable(scores[index], work)
         t = _readable(targets[of_samples], targets.dtype if rowwise else work)
         w = None if weights is None else _readable(weights[of_samples], weights.dtype)
-        parts = [np.empty_like(z) for _ in outputs]
+        parts = [np.empty_like(z) for _ in views]
         g, h = (*parts, None, None)[:2]
         result = loss._kernel.direct(z, t, w, g, h, order, divisor)
         value = result if order == 0 else result[0]
@@ -119,8 +144,8 @@ def _convert_and_evaluate(
             each[of_samples] = value
         else:
             totals.append(value)
-        for array, part in zip(outputs, parts, strict=True):
-            np.copyto(array[*index, ...], part, casting="same_kind")
+        for view, part in zip(views, parts, strict=True):
+            np.copyto(view[*index, ...], part, casting="same_kind")
     value = _total(totals, divisor) if each is None else each
     return (value, *outputs) if outputs else value
 
@@ -180,17 +205,31 @@ def _work_type(array: Array) -> np.dtype[Any]:
     return np.dtype(np.float32 if half else np.float64)
 
 
-def _normalized_axis(axis: int, ndim: int) -> int:
+def _empty_like(array: Array, dtype: np.dtype[Any]) -> Array:
+    """An array in the memory layout of another, so that a kernel walks both the same way."""
+    # Repeated elements, which have a stride of 0, say nothing about an array that repeats none.
+    return np.empty_like(array, dtype, "C" if 0 in array.strides else "K", subok=False)
+
+
+def _samples_shape(loss: Loss, shape: tuple[int, ...]) -> tuple[int, ...]:
+    if loss.family == "elementwise":
+        return shape
+    axis = loss.axis % len(shape)
+    return shape[:axis] + shape[axis + 1 :]
+
+
+def _normalized_axis(axis: int, ndim: int, name: str | None = None) -> int:
     if not -ndim <= axis < ndim:
-        raise np.exceptions.AxisError(axis, ndim)
+        raise np.exceptions.AxisError(axis, ndim, name)
     return axis % ndim
 
 
-def _check_classes(scores: Array) -> None:
+def _check_classes(loss: Loss, scores: Array) -> None:
     if scores.ndim == 0:
         raise ValueError("scores: expected at least one axis, the classes, got a single number")
-    if scores.shape[-1] == 0:
-        raise ValueError(f"scores: expected at least one class, got shape {scores.shape}")
+    if scores.shape[_normalized_axis(loss.axis, scores.ndim, "scores")] == 0:
+        along = "" if loss.axis == -1 else f" along axis {loss.axis}"
+        raise ValueError(f"scores: expected at least one class{along}, got shape {scores.shape}")
 
 
 def _class_indices(targets: Any) -> Array:
@@ -206,7 +245,7 @@ def _class_indices(targets: Any) -> Array:
 
 def _check_targets(loss: Loss, shape: tuple[int, ...], targets: Array) -> None:
     if loss.family == "rowwise":
-        low, high = 0.0, float(shape[-1] - 1)
+        low, high = 0.0, float(shape[loss.axis] - 1)
     else:
         low, high = loss.target_range
         if low == -math.inf and high == math.inf:
@@ -220,10 +259,11 @@ def _check_targets(loss: Loss, shape: tuple[int, ...], targets: Array) -> None:
 
 
 def _bad_target(loss: Loss, position: int, value: Any, shape: tuple[int, ...]) -> ValueError:
+    where: Any = tuple(int(i) for i in np.unravel_index(position, _samples_shape(loss, shape)))
     if loss.family == "rowwise":
-        return ValueError(f"targets: expected class indices in [0, {shape[-1]}), got {value} at row {position}")
+        row = f"row {position}" if len(where) <= 1 else f"row {position}, position {where}"
+        return ValueError(f"targets: expected class indices in [0, {shape[loss.axis]}), got {value} at {row}")
     low, high = loss.target_range
-    where: Any = tuple(int(i) for i in np.unravel_index(position, shape))
     where = where[0] if len(where) == 1 else where
     return ValueError(f"targets: expected numbers in [{low:g}, {high:g}], got {value} at position {where}")
 

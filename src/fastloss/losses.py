@@ -6,12 +6,13 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
+import operator
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 import numpy.typing as npt
 
 from fastloss._core import Kernel
-from fastloss.evaluate import evaluate
+from fastloss.evaluate import AlongAxis, evaluate
 
 __all__ = ["Loss", "MulticlassHinge", "SigmoidCrossEntropy", "SoftmaxCrossEntropy"]
 
@@ -26,6 +27,15 @@ def _check_choice(name: str, value: object, choices: object) -> None:
     if isinstance(value, bool) or value not in allowed:
         expected = ", ".join(repr(choice) for choice in allowed)
         raise ValueError(f"{name}: expected one of {expected}, got {value!r}")
+
+
+def _checked_axis(value: Any) -> int:
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"axis: expected an integer, got {value!r}") from None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,20 +68,25 @@ class Loss:
         """How the losses of the samples become one value."""
         raise NotImplementedError
 
+    axis = -1  # of the classes; an option where there are classes
+
     kernel: ClassVar[str]
     family: ClassVar[Literal["rowwise", "elementwise"]]
     target_kind: ClassVar[Literal["class index", "probability"]]
     target_range: ClassVar[tuple[float, float]] = (math.nan, math.nan)
-    _kernel: ClassVar[Kernel]  # of each instance; declared so that it is not taken for an option
+    # Of each instance; declared so that they are not taken for options.
+    _kernel: ClassVar[Kernel]
+    _entry: ClassVar[Kernel | AlongAxis]
 
     def __post_init__(self) -> None:
         _check_choice("reduction", self.reduction, Reduction)
         self._check_options()
         kernel = Kernel(self.kernel, self.reduction, self._kernel_options(), *self.target_range)
         object.__setattr__(self, "_kernel", kernel)
+        object.__setattr__(self, "_entry", kernel if self.axis == -1 else AlongAxis(kernel, self.axis))
 
     def _check_options(self) -> None:
-        """Raise ValueError for options that make no sense."""
+        """Raise TypeError or ValueError for options that make no sense."""
 
     def _kernel_options(self) -> tuple[float, ...]:
         """Return the options as the numbers that the kernel's head comment lists."""
@@ -131,7 +146,7 @@ class Loss:
         value : float or numpy.ndarray
             As for calling the loss.
         gradient : numpy.ndarray
-            `out`, or a new array of the shape and dtype of the scores (float64 for integers).
+            `out`, or a new array of the shape and dtype of the scores (float64 for integers), laid out as they are.
 
         Raises
         ------
@@ -167,7 +182,8 @@ class Loss:
         value : float or numpy.ndarray
             As for calling the loss.
         gradient, hessian : numpy.ndarray
-            `out` and `hess_out`, or new arrays of the shape and dtype of the scores (float64 for integers).
+            `out` and `hess_out`, or new arrays of the shape and dtype of the scores (float64 for integers), laid out
+            as they are.
 
         Raises
         ------
@@ -211,11 +227,15 @@ class SoftmaxCrossEntropy(Loss):
 
     Parameters
     ----------
+    axis : int, default: -1
+        The axis of the classes. Targets have the shape of the scores without it.
     reduction : {"mean", "sum", "none"}, default: "mean"
         How the losses of the samples become one value.
 
     Raises
     ------
+    TypeError
+        If the axis is not an integer.
     ValueError
         If an option is not one of its choices.
 
@@ -227,8 +247,10 @@ class SoftmaxCrossEntropy(Loss):
 
     Notes
     -----
-    Scores have the shape (..., C) with the C classes last; targets are class indices of any integer type, of shape
-    (...). For scores :math:`z` and target :math:`y`, with :math:`p = \operatorname{softmax}(z)`,
+    Scores have any shape with C classes along `axis`, which is the last one unless another is named; targets are class
+    indices of any integer type, of the shape of the scores without that axis. Scores that have no such axis are an
+    `numpy.exceptions.AxisError`. For scores :math:`z` and target :math:`y`, with
+    :math:`p = \operatorname{softmax}(z)`,
 
     .. math::
 
@@ -259,11 +281,15 @@ class SoftmaxCrossEntropy(Loss):
            [ 0.167,  0.167, -0.333]])
     """
 
+    axis: int = -1
     reduction: Reduction = "mean"
 
     kernel = "softmax_cross_entropy"
     family = "rowwise"
     target_kind = "class index"
+
+    def _check_options(self) -> None:
+        object.__setattr__(self, "axis", _checked_axis(self.axis))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -278,11 +304,15 @@ class MulticlassHinge(Loss):
         By how much the target's score must be ahead; finite and not negative.
     power : {1, 2}, default: 1
         2 squares the violations.
+    axis : int, default: -1
+        The axis of the classes. Targets have the shape of the scores without it.
     reduction : {"mean", "sum", "none"}, default: "mean"
         How the losses of the samples become one value.
 
     Raises
     ------
+    TypeError
+        If the axis is not an integer.
     ValueError
         If an option is not one of its choices, or the margin is negative or not finite.
 
@@ -292,9 +322,10 @@ class MulticlassHinge(Loss):
 
     Notes
     -----
-    Scores have the shape (..., C) with the C classes last; targets are class indices of any integer type, of shape
-    (...). With the violations :math:`u_j = \max(0, \mathrm{margin} + z_j - z_y)` for :math:`j \ne y` and
-    the power :math:`q`,
+    Scores have any shape with C classes along `axis`, which is the last one unless another is named; targets are class
+    indices of any integer type, of the shape of the scores without that axis. Scores that have no such axis are an
+    `numpy.exceptions.AxisError`. With the violations
+    :math:`u_j = \max(0, \mathrm{margin} + z_j - z_y)` for :math:`j \ne y` and the power :math:`q`,
 
     .. math::
 
@@ -329,6 +360,7 @@ class MulticlassHinge(Loss):
     form: Form = "weston-watkins"
     margin: float = 1.0
     power: Power = 1
+    axis: int = -1
     reduction: Reduction = "mean"
 
     kernel = "multiclass_hinge"
@@ -340,6 +372,7 @@ class MulticlassHinge(Loss):
         _check_choice("power", self.power, Power)
         if not isinstance(self.margin, numbers.Real) or not 0 <= self.margin < math.inf:
             raise ValueError(f"margin: expected a finite number that is not negative, got {self.margin!r}")
+        object.__setattr__(self, "axis", _checked_axis(self.axis))
 
     def _kernel_options(self) -> tuple[float, ...]:
         return float(self.form == "crammer-singer"), float(self.margin), float(self.power)

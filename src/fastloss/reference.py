@@ -12,7 +12,7 @@ Letters: ``z`` scores, ``y`` the class index of a sample, ``t`` a target probabi
 """
 
 from dataclasses import dataclass, fields, replace
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, get_args, get_origin
 
 import numpy as np
@@ -237,6 +237,10 @@ class Loss:
         """Return scores (samples, ...) in the working precision and targets of the samples' shape, or raise."""
         raise NotImplementedError
 
+    def like_scores(self, derivatives):
+        """Return derivatives (samples, ...) with their axes in the order of the scores that were given."""
+        return derivatives
+
     def losses(self, z, targets):
         """Return the loss of each sample."""
         raise NotImplementedError
@@ -263,32 +267,52 @@ class Loss:
                 value = float(each.sum() / total) if total != 0 else np.nan
             per_score = scale.reshape(scale.shape + (1,) * (z.ndim - t.ndim))
             results = [
-                _write(name, buffer, np.where(per_score != 0, per_score * derivative(z, t), 0))
+                _write(name, buffer, self.like_scores(np.where(per_score != 0, per_score * derivative(z, t), 0)))
                 for derivative, name, buffer in derivatives
             ]
         return (value, *results) if results else value
 
 
+@dataclass(frozen=True, kw_only=True)
 class _RowwiseLoss(Loss):
-    """A loss of rows of class scores (..., C) and one class index per row (...)."""
+    """A loss of rows of class scores and one class index per row.
+
+    The formulas have the classes last: scores (..., C) and class indices (...).
+    """
+
+    axis: int = -1
 
     family: ClassVar[str] = "rowwise"
     target_kind: ClassVar[str] = "class index"
 
+    def __post_init__(self):
+        super().__post_init__()
+        if isinstance(self.axis, bool) or not isinstance(self.axis, Integral):
+            raise TypeError(f"axis must be an integer, got {self.axis!r}")
+
     def check(self, scores, targets):
         """Return scores (..., C) and class indices (...), or raise."""
-        z, y = _real_array("scores", scores), np.asarray(targets)
-        if z.ndim == 0 or z.shape[-1] == 0:
-            raise ValueError(f"scores must have shape (..., C) with at least one class, got shape {z.shape}")
+        scores, y = _real_array("scores", scores), np.asarray(targets)
+        if scores.ndim == 0:
+            raise ValueError("scores must have an axis of classes, got a single number")
+        z = np.moveaxis(scores, normalize_axis_index(self.axis, scores.ndim, "scores"), -1)
+        classes = z.shape[-1]
+        if classes == 0:
+            raise ValueError(f"scores must have at least one class on axis {self.axis}, got shape {scores.shape}")
         if y.dtype.kind not in "iu":
             raise TypeError(f"targets must be integer class indices, got dtype {y.dtype}")
         if y.shape != z.shape[:-1]:
-            raise ValueError(f"targets must have shape {z.shape[:-1]} for scores of shape {z.shape}, got {y.shape}")
-        outside = np.flatnonzero((y < 0) | (y >= z.shape[-1]))
+            shapes = f"{z.shape[:-1]} for scores of shape {scores.shape}"
+            raise ValueError(f"targets must have shape {shapes}, got {y.shape}")
+        outside = np.flatnonzero((y < 0) | (y >= classes))
         if outside.size:
             row = outside[0]
-            raise ValueError(f"targets must be class indices in [0, {z.shape[-1]}), got {y.ravel()[row]} for row {row}")
+            raise ValueError(f"targets must be class indices in [0, {classes}), got {y.ravel()[row]} for row {row}")
         return z, y.astype(np.intp)
+
+    def like_scores(self, derivatives):
+        """Return derivatives with the classes on the axis that the scores have them on."""
+        return np.moveaxis(derivatives, -1, self.axis)
 
 
 class SoftmaxCrossEntropy(_RowwiseLoss):
@@ -302,6 +326,8 @@ class SoftmaxCrossEntropy(_RowwiseLoss):
 
     Parameters
     ----------
+    axis : int, default -1
+        The axis of the classes. Targets have the shape of the scores without it.
     reduction : {"mean", "sum", "none"}, default "mean"
         How the losses of the samples become the value.
     """
@@ -350,6 +376,8 @@ class MulticlassHinge(_RowwiseLoss):
         How far the target must be ahead; finite and not negative.
     power : {1, 2}, default 1
         Hinge or squared hinge.
+    axis : int, default -1
+        The axis of the classes. Targets have the shape of the scores without it.
     reduction : {"mean", "sum", "none"}, default "mean"
         How the losses of the samples become the value.
     """

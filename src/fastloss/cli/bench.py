@@ -338,7 +338,10 @@ def _as_data(settings: Settings, versions: dict[str, str | None], outcomes: Sequ
     """Return all that is known, for other programs."""
 
     def described(work: Loss | str) -> str | dict[str, Any]:
-        return work if isinstance(work, str) else {"loss": type(work).__name__} | asdict(work)
+        if isinstance(work, str):
+            return work
+        options = {name: value for name, value in asdict(work).items() if name != "axis"}  # the row has its own
+        return {"loss": type(work).__name__} | options
 
     entries = []
     for outcome in outcomes:

@@ -302,7 +302,7 @@ def make_problem(row: Row) -> Problem:
     Raises
     ------
     Missing
-        If there is no such loss, instruction set or number of processors here.
+        If there is no such instruction set or number of processors here.
     """
     if row.isa and row.isa not in _core.isas():
         raise Missing(f"this machine or build has no {row.isa}")
@@ -310,8 +310,6 @@ def make_problem(row: Row) -> Problem:
         raise Missing(f"needs {row.threads} processors, here are {_processors()}")
     work = row.work
     if row.axis != -1 and isinstance(work, Loss):
-        if "axis" not in {option.name for option in fields(work)}:
-            raise Missing(f"{type(work).__name__} has no option axis")
         work = work.replace(axis=row.axis)
     scores, targets = _samples(*_sample_key(row))
     out = _lay(np.empty_like(scores), row)

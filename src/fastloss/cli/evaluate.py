@@ -80,6 +80,8 @@ def run(arguments: argparse.Namespace) -> int:
     loss = make_loss(arguments.loss, arguments.option)
     if loss.reduction == "none":
         raise UserError("--option reduction=none: one number is printed; --per-sample writes one per sample")
+    if loss.axis != -1:
+        raise UserError(f"--option axis={loss.axis}: files are read row by row, with the classes on the last axis, -1")
     inputs = [arguments.scores, arguments.targets]
     if arguments.sample_weight:
         inputs.append(arguments.sample_weight)
