@@ -33,6 +33,8 @@ class AlongAxis:
         """As `Kernel.direct`, for arrays as they were passed."""
         if type(scores) is not np.ndarray or not -scores.ndim <= self.axis < scores.ndim:
             return None
+        if self.axis == scores.ndim - 1:  # the last one by another name
+            return self.kernel.direct(scores, targets, weight, out, hess_out, order)
         outputs = [_empty_like(scores, scores.dtype) if array is None else array for array in (out, hess_out)[:order]]
         if any(type(array) is not np.ndarray or array.shape != scores.shape for array in outputs):
             return None
