@@ -16,7 +16,7 @@ from libc.stdlib cimport free, malloc
 
 import os
 
-from numpy import empty, ndarray
+from numpy import empty, empty_like, ndarray
 
 
 cdef extern from "fastloss.h" nogil:
@@ -61,6 +61,8 @@ cdef extern from *:
     const char *FL_VERSION
     const char *FL_COMPILER
 
+# a C variable is found faster than a name of the module
+cdef object plain = ndarray
 cdef const fl_table *active = NULL
 cdef int threads = 1
 
@@ -295,6 +297,11 @@ cdef void give_back(Views *views) noexcept:
         PyBuffer_Release(&views.view[i])
 
 
+cdef object like(object scores, const Py_buffer *view):
+    """A new array that lies in memory as the scores do, if they repeat no element."""
+    return empty_like(scores) if contiguous(view) or spread(view) else empty(scores.shape, scores.dtype)
+
+
 class BadTarget(Exception):
     """A target out of range: its flat index and value."""
 
@@ -344,11 +351,11 @@ cdef class Kernel:
         when they are None. `total_weight` replaces the sum of the weights when this call is part of a larger one, and
         the value then is the sum. Raises BadTarget.
         """
-        if type(scores) is not ndarray or type(targets) is not ndarray:
+        if type(scores) is not plain or type(targets) is not plain:
             return None
-        if weight is not None and type(weight) is not ndarray:
+        if weight is not None and type(weight) is not plain:
             return None
-        if (out is not None and type(out) is not ndarray) or (hess_out is not None and type(hess_out) is not ndarray):
+        if (out is not None and type(out) is not plain) or (hess_out is not None and type(hess_out) is not plain):
             return None
         cdef Views views
         views.count = 0
@@ -405,12 +412,12 @@ cdef class Kernel:
 
         if order >= 1:
             if out is None:
-                out = empty(scores.shape, scores.dtype)
+                out = like(scores, z)
             if not self.take_output(out, views, z, t, real, &call.g):
                 return None
         if order >= 2:
             if hess_out is None:
-                hess_out = empty(scores.shape, scores.dtype)
+                hess_out = like(scores, z)
             if not self.take_output(hess_out, views, z, t, real, &call.h) or (
                 rows * call.classes > 0 and not apart(&views.view[views.count - 1], &views.view[views.count - 2])
             ) or call.h.data == z.buf:
@@ -509,7 +516,7 @@ cdef class Kernel:
 
     def map(self, scores, out):
         """A function along the last axis of `scores`, or of each element, into `out`; None if it cannot be."""
-        if type(scores) is not ndarray or type(out) is not ndarray:
+        if type(scores) is not plain or type(out) is not plain:
             return None
         cdef Views views
         views.count = 0

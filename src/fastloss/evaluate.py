@@ -16,8 +16,8 @@ from fastloss._core import BadTarget, Kernel, sum_weights
 if TYPE_CHECKING:
     from fastloss.losses import Loss
 
-# Elements that are converted at a time: 256 KiB of float32, so that they stay in a second-level cache.
-BLOCK_ELEMENTS = 65536
+# Elements that are converted at a time: with all copies of a block, half a megabyte, which a second-level cache holds.
+BLOCK_ELEMENTS = 16384
 
 Array = npt.NDArray[Any]
 Block = tuple[Any, int]  # an index, and the first sample in memory order
@@ -148,6 +148,7 @@ def _convert_and_evaluate(
             totals.append(value)
         for view, part in zip(views, parts, strict=True):
             np.copyto(view[*index, ...], part, casting="same_kind")
+        del z, t, w, g, h, parts, result, value  # before the next block has its own
     value = _total(totals, divisor) if each is None else each
     return (value, *outputs) if outputs else value
 

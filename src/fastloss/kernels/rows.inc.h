@@ -191,6 +191,8 @@ static FL_INLINE double FL_(each_row)(const fl_call *call, ptrdiff_t first, ptrd
                                       FL_(band_loss) *band_loss, FL_(tile_loss) *tile_loss)
 {
     const unsigned mode = fl_flush_subnormals();
+    const int parted =
+        call->z.inner < last || (call->g.data && call->g.inner < last) || (call->h.data && call->h.inner < last);
     fl_log_sum sum = fl_log_sum_of_nothing();
     fl_sum total = {0, 0};
     double weight[FL_ROWS];
@@ -202,7 +204,7 @@ static FL_INLINE double FL_(each_row)(const fl_call *call, ptrdiff_t first, ptrd
     for (ptrdiff_t start = first; start < last;) {
         int rows = (int)(last - start < FL_ROWS ? last - start : FL_ROWS);
         double inside[FL_ROWS], plus[FL_ROWS];
-        if (call->z.inner < last) /* what is taken at once lies in one inner part of all arrays */
+        if (parted) /* what is taken at once lies in one inner part of all arrays */
             rows = fl_rows_within(call, start, rows);
         if (call->y.data)
             fl_read_indices(&call->y, start, rows, k);
