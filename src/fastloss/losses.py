@@ -100,7 +100,7 @@ class Loss:
         Parameters
         ----------
         scores : array_like of real numbers
-            float32 and float64 are read where they lie, in rows at any distance. Other types and layouts are
+            float32 and float64 are read where they lie. Other types, and layouts that the kernels do not know, are
             converted block by block.
         targets : array_like
             What the class says.
