@@ -10,7 +10,7 @@
 typedef struct {
     const real *z[FL_(lanes)];
     real *g[FL_(lanes)], *h[FL_(lanes)];
-    const real *next_z, *next_g; /* of the next band, vector by vector; of this one where rows are not adjacent */
+    ptrdiff_t next_z, next_g; /* from a row to that of the next band */
 } FL_(band);
 
 typedef fl_log_form FL_(row_loss)(const fl_call *call, const real *z, ptrdiff_t y, real c, real *g, real *h);
@@ -62,9 +62,8 @@ static FL_INLINE ptrdiff_t FL_(band_exponentials)(const FL_(band) *band, ptrdiff
     real rounder[FL_(lanes)], lowest[FL_(lanes)];
     FL_(store)(rounder, from->shift.rounder);
     FL_(store)(lowest, from->shift.lowest);
-    ptrdiff_t vector = 0;
     for (int i = 0; i < LANES; i++, e += pitch) {
-        const real *const z = band->z[i];
+        const real *const z = band->z[i], *const g = band->g[i] ? band->g[i] : z;
         const FL_(shift) shift = {.rounder = FL_(splat)(rounder[i]), .lowest = FL_(splat)(lowest[i])};
         if (!z) {
             for (ptrdiff_t j = 0; j < pitch; j += LANES)
@@ -72,14 +71,13 @@ static FL_INLINE ptrdiff_t FL_(band_exponentials)(const FL_(band) *band, ptrdiff
             continue;
         }
         ptrdiff_t j = 0;
-        for (; j + LANES <= classes; j += LANES, vector += LANES) {
-            FL_PREFETCH(band->next_z + vector);
-            FL_PREFETCH_WRITE(band->next_g + vector);
+        for (; j + LANES <= classes; j += LANES) {
+            FL_PREFETCH(z + band->next_z + j);
+            FL_PREFETCH_WRITE(g + band->next_g + j);
             FL_(store)(e + j, FL_(exp_shifted)(FL_(load)(z + j), shift));
         }
         if (j < classes)
             FL_(store)(e + j, FL_(exp_shifted)(FL_(load_part)(z + j, classes - j, -(real)INFINITY), shift));
-        vector += classes - j;
     }
     return pitch;
 }

@@ -31,17 +31,6 @@ typedef struct {
 
 #define FL_NARROW 64 /* classes up to which a row is a lane */
 
-/* Rows of more classes whose elements are not adjacent are copied together, so many at a time that they fit into the second cache
- * level, and at least one. */
-static inline int fl_band_rows(ptrdiff_t classes, size_t size)
-{
-    const size_t row = (size_t)classes * size;
-    int rows = 64;
-    while (rows > 1 && (size_t)rows * row > (rows > 16 ? 256 << 10 : 448 << 10))
-        rows /= 2;
-    return rows;
-}
-
 /* One evaluation. Pointers that are not needed are NULL. Everything is valid by contract: aligned, in bounds, class
  * indices in [0, classes). g may be z itself; nothing else overlaps. h comes with g. Elementwise arrays are contiguous. */
 typedef struct {
@@ -123,6 +112,17 @@ static inline int fl_rows_within(const fl_call *call, ptrdiff_t start, int rows)
  * result has the same bits for any number of threads. `outside` may be NULL. On a target out of range *bad is its
  * index, else -1. */
 double fl_run(const fl_call *call, fl_kernel kernel, fl_check outside, ptrdiff_t rows, int threads, ptrdiff_t *bad);
+
+/* Rows of many classes whose elements are not adjacent are copied together, so many at a time that with their Hessian
+ * they take less than a megabyte of the second cache level, and at least one. */
+static inline int fl_rows_together(const fl_call *call, size_t size)
+{
+    const size_t row = (size_t)call->classes * size, most = (size_t)(call->h.data ? 448 : 896) << 10;
+    int rows = 64;
+    while (rows > 1 && (size_t)rows * row > most)
+        rows /= 2;
+    return rows;
+}
 
 /* work.c: what scratch_bytes must be for scores of `size` bytes; mostly 0 */
 size_t fl_scratch_bytes(const fl_call *call, size_t size);

@@ -18,7 +18,8 @@ typedef struct {
     const real *z;
     const ptrdiff_t *k;
     int rows;
-    const real *next_z, *next_g; /* of the next tile, vector by vector; of this one where rows are not adjacent */
+    const real *next_z, *next_g; /* of the next tile, vector by vector */
+    ptrdiff_t between;           /* 0, or where the other half begins of rows that lie apart */
 } FL_(lane_targets);
 
 typedef void FL_(tile_loss)(const fl_call *call, real *tile, real *curvature, const FL_(lane_targets) *of,
@@ -29,6 +30,10 @@ static FL_INLINE void FL_(fetch_next)(const FL_(lane_targets) *of, ptrdiff_t vec
 {
     FL_PREFETCH(of->next_z + vector * LANES);
     FL_PREFETCH_WRITE(of->next_g + vector * LANES);
+    if (of->between) {
+        FL_PREFETCH(of->next_z + of->between + vector * LANES);
+        FL_PREFETCH_WRITE(of->next_g + of->between + vector * LANES);
+    }
 }
 
 /* the targets' scores; g, which may be z, is not written yet */
@@ -63,6 +68,12 @@ static FL_INLINE void FL_(narrow_rows)(const fl_call *call, ptrdiff_t first, int
     const ptrdiff_t size = side * LANES * classes, ahead = size > FL_AHEAD ? size : FL_AHEAD / size * size;
     of.next_z = z + (adjacent_z ? ahead : 0);
     of.next_g = g ? g + (adjacent_g ? ahead : 0) : of.next_z;
+    if (call->z.step == 1 && call->z.row > classes &&
+        call->z.row < 4 * classes) { /* rows apart: the next tile's ends */
+        of.next_z = z + side * LANES * call->z.row;
+        of.between = side * LANES * (call->z.row - classes);
+        of.next_g = !g ? of.next_z : call->g.step == 1 ? g + side * LANES * call->g.row : g;
+    }
     for (int r = 0; r < side * LANES; r++)
         number[r] = (real)k[r];
     for (int v = 0; v < side; v++) {
@@ -115,7 +126,7 @@ static FL_INLINE void FL_(wide_rows)(const fl_call *call, const FL_(places) *at,
     const ptrdiff_t classes = call->classes;
     for (int start = 0; start < rows; start += LANES) {
         real c[FL_(lanes)];
-        FL_(band) band = {.next_z = at->z, .next_g = at->z};
+        FL_(band) band = {.next_z = LANES * at->z_row, .next_g = LANES * (at->g ? at->g_row : at->z_row)};
         for (int i = 0; i < LANES; i++) {
             const int r = start + i;
             c[i] = 0;
@@ -139,8 +150,6 @@ static FL_INLINE void FL_(wide_rows)(const fl_call *call, const FL_(places) *at,
         if (classes > FL_BANDED) {
             FL_(band_by_rows)(call, &band, k + start, c, row_loss, inside + start, plus + start);
         } else {
-            band.next_z += at->z_row == classes ? (start + LANES) * classes : start * at->z_row;
-            band.next_g = !at->g ? band.next_z : at->g + (at->g_row == classes ? (start + LANES) * classes : 0);
             band_loss(call, &band, k + start, c, inside + start, plus + start);
         }
     }
@@ -166,7 +175,7 @@ static FL_INLINE void FL_(wide_rows_anywhere)(const fl_call *call, ptrdiff_t fir
         FL_(wide_rows)(call, &at, rows, k, weight, row_loss, band_loss, inside, plus);
         return;
     }
-    const int most = fl_band_rows(classes, sizeof(real));
+    const int most = fl_rows_together(call, sizeof(real));
     real *const near = (real *)call->scratch, *const near_h = near + most * classes;
     for (int start = 0; start < rows; start += most) {
         const int n = rows - start < most ? rows - start : most;

@@ -129,12 +129,16 @@ static FL_INLINE void FL_(overwrite_lanes)(real *tile, ptrdiff_t classes, const 
         }
 }
 
-/* Rows of many classes that are not adjacent numbers are copied to where they are, and back. */
+/* Rows of many classes that are not adjacent numbers are copied to where they are, and back: a square's classes of all
+ * rows before the next, whose lines, one in every page, no hardware prefetcher finds. */
 static void FL_(gather_rows)(const real *z, ptrdiff_t row, ptrdiff_t step, int rows, ptrdiff_t classes, real *near)
 {
     if (row == 1) {
         for (ptrdiff_t c = 0; c < classes; c += LANES) {
             const int n = (int)(classes - c < LANES ? classes - c : LANES);
+            for (int i = 0; i < LANES && c + LANES + i < classes; i++)
+                for (int r = 0; r < rows; r += (int)(64 / sizeof(real)))
+                    FL_PREFETCH_FAR(z + (c + LANES + i) * step + r);
             FL_(turn)(z + c * step, step, n, rows, near + c, classes, n, 0);
         }
         return;
@@ -147,9 +151,15 @@ static void FL_(gather_rows)(const real *z, ptrdiff_t row, ptrdiff_t step, int r
 static void FL_(scatter_rows)(const real *near, ptrdiff_t row, ptrdiff_t step, int rows, ptrdiff_t classes, real *g)
 {
     if (row == 1) {
-        for (int r = 0; r < rows; r += LANES) {
-            const int n = rows - r < LANES ? rows - r : LANES;
-            FL_(turn)(near + r * classes, classes, n, classes, g + r, step, n, 0);
+        for (ptrdiff_t c = 0; c < classes; c += LANES) {
+            const ptrdiff_t width = classes - c < LANES ? classes - c : LANES;
+            for (int i = 0; i < LANES && c + LANES + i < classes; i++)
+                for (int r = 0; r < rows; r += (int)(64 / sizeof(real)))
+                    FL_PREFETCH_WRITE(g + (c + LANES + i) * step + r);
+            for (int r = 0; r < rows; r += LANES) {
+                const int n = rows - r < LANES ? rows - r : LANES;
+                FL_(turn)(near + r * classes + c, classes, n, width, g + c * step + r, step, n, 0);
+            }
         }
         return;
     }

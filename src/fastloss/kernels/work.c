@@ -39,7 +39,7 @@ size_t fl_scratch_bytes(const fl_call *call, size_t size)
         call->z.step == 1 && (!call->g.data || call->g.step == 1) && (!call->h.data || call->h.step == 1);
     if (call->classes <= FL_NARROW || adjacent)
         return 0;
-    const size_t band = (size_t)fl_band_rows(call->classes, size) * (size_t)call->classes * size;
+    const size_t band = (size_t)fl_rows_together(call, size) * (size_t)call->classes * size;
     return call->h.data ? 2 * band : band;
 }
 
