@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * The driver of all rowwise losses and functions. Each is two functions. Both yield the loss as a log_form, so that the
- * logarithms of many rows are taken together:
+ * The driver of all rowwise losses and functions. Each is three functions. All yield the loss as a log_form, so that
+ * the logarithms of many rows are taken together:
  *
  *   name_row   one row of many classes, lanes along the classes; writes g and h, those of c * loss, where wanted
+ *   name_band  the same for LANES rows of up to FL_BANDED classes, step by step
  *   name_tile  rows of few classes, a row a lane; the tile of scores becomes that of g, and `curvature`, where wanted,
  *              that of h. `inside` stays below FL_FACTOR.
  */
