@@ -9,6 +9,7 @@ import numbers
 import operator
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
+import numpy as np
 import numpy.typing as npt
 
 from fastloss._core import Kernel
@@ -31,7 +32,7 @@ def _check_choice(name: str, value: object, choices: object) -> None:
 
 def _checked_axis(value: Any) -> int:
     try:
-        if isinstance(value, bool):
+        if isinstance(value, (bool, np.bool_)):
             raise TypeError
         return operator.index(value)
     except TypeError:
