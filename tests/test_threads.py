@@ -265,6 +265,7 @@ def test_signals_reach_the_main_thread():
         WORK
         + """
 import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background may ignore it
 try:
     threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     while True:

@@ -45,11 +45,11 @@ cdef extern from "fastloss.h" nogil:
         const char *name
         fl_kernel kernel[2][1000]
         fl_check outside[2]
+        ptrdiff_t (*bad_label)(const fl_samples *y, ptrdiff_t count, ptrdiff_t classes)
     const char *fl_kernel_names[1000]
     const int fl_kernel_families[1000]
     const fl_table *fl_select(const char *name)
     const char *fl_isa_name(int index, int *runnable)
-    ptrdiff_t fl_first_bad_label(const fl_samples *y, ptrdiff_t count, ptrdiff_t classes)
     double fl_sum_weights(const fl_samples *w, ptrdiff_t count)
     size_t fl_scratch_bytes(const fl_call *call, size_t size)
     double fl_run(const fl_call *call, fl_kernel kernel, fl_check outside, ptrdiff_t rows, int threads, ptrdiff_t *bad)
@@ -430,7 +430,7 @@ cdef class Kernel:
             call.l = l.buf
 
         if rowwise:
-            bad = fl_first_bad_label(&call.y, rows, call.classes)
+            bad = active.bad_label(&call.y, rows, call.classes)
             if bad >= 0:
                 raise BadTarget(bad, targets.reshape(-1)[bad])
         cdef bint nothing_counts = rows == 0 or (self.mean and sum_of_weights == 0)

@@ -5,8 +5,20 @@
  */
 #define FL_BLOCK 1024 /* a multiple of SUM_LANES */
 
-/* Hardware prefetchers stop at the end of a page; these distances reach over it and into the next row. */
+/* Hardware prefetchers stop at the end of a page, and do not know that a line is going to be written, which has to be
+ * its owner's first; this distance reaches over the page and into the next row. */
 #define FL_AHEAD 1024
+
+/* the lines of n numbers, FL_AHEAD further on, of an array that is read and one that is written; either may be NULL */
+static FL_INLINE void FL_(fetch_ahead)(const real *read, const real *written, const ptrdiff_t n)
+{
+    for (ptrdiff_t i = 0; i < n; i += (ptrdiff_t)(64 / sizeof(real))) {
+        if (read)
+            FL_PREFETCH(read + FL_AHEAD + i);
+        if (written)
+            FL_PREFETCH_WRITE(written + FL_AHEAD + i);
+    }
+}
 
 static inline ptrdiff_t FL_(padded)(ptrdiff_t n)
 {
@@ -96,4 +108,13 @@ static inline void FL_(block_fill)(real *g, ptrdiff_t n, real value)
 {
     for (ptrdiff_t j = 0; j < n; j++)
         g[j] = value;
+}
+
+static inline void FL_(block_copy)(const real *from, ptrdiff_t n, real *to)
+{
+    ptrdiff_t j = 0;
+    for (; j + LANES <= n; j += LANES)
+        FL_(store)(to + j, FL_(load)(from + j));
+    if (j < n)
+        FL_(store_part)(to + j, n - j, FL_(load_part)(from + j, n - j, 0));
 }

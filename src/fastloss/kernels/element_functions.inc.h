@@ -5,13 +5,13 @@
  */
 static inline vec FL_(sigmoid_at)(vec z)
 {
-    const vec one = FL_(splat)(1), u = FL_(exp_minus)(FL_(abs)(z)), r = FL_(reciprocal)(one + u);
+    const vec one = FL_(splat)(1), u = FL_(exp_minus)(z), r = FL_(reciprocal)(one + u);
     return FL_(select_signed)(z, u * r, r);
 }
 
 static inline vec FL_(softplus_at)(vec z)
 {
-    return FL_(max)(FL_(splat)(0), z) + FL_(log1p)(FL_(exp_minus)(FL_(abs)(z)));
+    return FL_(max)(FL_(splat)(0), z) + FL_(log1p)(FL_(exp_minus)(z));
 }
 
 static inline vec FL_(log_sigmoid_at)(vec z)

@@ -4,6 +4,7 @@
  *
  *   l = linear + log(1 + u) with u >= 0,   and its first and second derivative by the score.
  *
+ * `linear` comes added onto what was `before`.
  * A sum of log(1 + u) is the log of a product, which is kept as q = product - 1: q <- u + (q + q u) loses nothing near
  * 0, and one logarithm serves many elements of a lane. A loss without a logarithm leaves u at 0.
  */
@@ -11,7 +12,7 @@ typedef struct {
     vec linear, u, gradient, hessian;
 } FL_(terms);
 
-typedef FL_(terms) FL_(element_loss)(vec z, vec t, const double *option);
+typedef FL_(terms) FL_(element_loss)(vec z, vec t, vec before, const double *option);
 
 #define GROUP FL_(group)
 enum { FL_(group) = 64 / sizeof(real), FL_(group_registers) = FL_(group) / FL_(lanes) };
@@ -32,6 +33,42 @@ static inline void FL_(add_group)(double *sums, const vec *part)
         sums[i] += (double)lane[i] + (double)lane[i + FL_(half_group)];
 }
 
+/* A target in [0, high] is read off its bits: the number is neither negative nor, as an integer, past the bits of `high`
+ * when neither x nor top - x has the sign bit. That of -0 is set, too. */
+static FL_INLINE uvec FL_(sign_if_outside)(uvec x, uvec top)
+{
+    return x | (top - x);
+}
+
+/* The first target outside [low, high]; NaN is outside. Blocks that may hold one are looked at one by one. */
+static ptrdiff_t FL_(first_outside)(const fl_call *call, ptrdiff_t first, ptrdiff_t last)
+{
+    const real *const t = (const real *)call->t;
+    const real low = (real)call->low, high = (real)call->high;
+    if (isnan(low)) /* any target will do */
+        return -1;
+    const uvec top = FL_(bits)(FL_(splat)(high));
+    for (ptrdiff_t i = first; i < last; i += FL_BLOCK) {
+        const ptrdiff_t n = last - i < FL_BLOCK ? last - i : FL_BLOCK;
+        uvec seen = FL_(bits)(FL_(splat)(low));
+        ptrdiff_t j = 0;
+        for (; j + LANES <= n; j += LANES) {
+            const uvec x = FL_(bits)(FL_(load)(t + i + j));
+            seen |= FL_(sign_if_outside)(x, top);
+        }
+        if (j < n) {
+            const uvec x = FL_(bits)(FL_(load_part)(t + i + j, n - j, high));
+            seen |= FL_(sign_if_outside)(x, top);
+        }
+        if (low == 0 && !FL_(any_signed)(FL_(from_bits)(seen)))
+            continue;
+        for (ptrdiff_t k = 0; k < n; k++)
+            if (!(t[i + k] >= low && t[i + k] <= high))
+                return i + k;
+    }
+    return -1;
+}
+
 /* one group with weights or losses of its own; `count` of it are there */
 static FL_INLINE double FL_(weighted_group)(const fl_call *call, ptrdiff_t first, ptrdiff_t count,
                                             FL_(element_loss) *element_loss)
@@ -39,8 +76,8 @@ static FL_INLINE double FL_(weighted_group)(const fl_call *call, ptrdiff_t first
     real z[FL_(group)] = {0}, t[FL_(group)] = {0}, l[FL_(group)], g[FL_(group)], h[FL_(group)];
     real counts[FL_(group)] = {0}, c[FL_(group)] = {0};
     double weight[FL_(group)];
-    memcpy(z, (const real *)call->z.data + first, (size_t)count * sizeof(real));
-    memcpy(t, (const real *)call->t + first, (size_t)count * sizeof(real));
+    FL_(block_copy)((const real *)call->z.data + first, count, z);
+    FL_(block_copy)((const real *)call->t + first, count, t);
     for (ptrdiff_t i = 0; i < count; i++) {
         weight[i] = fl_weight_at(&call->w, first + i);
         counts[i] = weight[i] != 0; /* a sample of weight 0 does not count, even if it is NaN */
@@ -48,7 +85,7 @@ static FL_INLINE double FL_(weighted_group)(const fl_call *call, ptrdiff_t first
     }
     const vec zero = FL_(splat)(0);
     for (int i = 0; i < GROUP; i += LANES) {
-        const FL_(terms) e = element_loss(FL_(load)(z + i), FL_(load)(t + i), call->option);
+        const FL_(terms) e = element_loss(FL_(load)(z + i), FL_(load)(t + i), zero, call->option);
         const vec on = FL_(load)(counts + i), factor = FL_(load)(c + i);
         FL_(store)(l + i, FL_(select_eq)(on, zero, zero, e.linear + FL_(log1p)(e.u)));
         FL_(store)(g + i, FL_(select_eq)(on, zero, zero, e.gradient * factor));
@@ -60,28 +97,28 @@ static FL_INLINE double FL_(weighted_group)(const fl_call *call, ptrdiff_t first
         fl_add(&total, loss);
         l[i] = (real)loss;
     }
-    const size_t bytes = (size_t)count * sizeof(real);
     if (call->l)
-        memcpy((real *)call->l + first, l, bytes);
+        FL_(block_copy)(l, count, (real *)call->l + first);
     if (call->g.data)
-        memcpy((real *)call->g.data + first, g, bytes);
+        FL_(block_copy)(g, count, (real *)call->g.data + first);
     if (call->h.data)
-        memcpy((real *)call->h.data + first, h, bytes);
+        FL_(block_copy)(h, count, (real *)call->h.data + first);
     return fl_total(&total);
 }
 
-/* `groups` whole groups, all of weight 1 and without a loss of their own; the sum of their losses. What is written is
- * known to the compiler, so that nothing is asked inside. */
+/* `groups` whole groups, all of weight 1 and without a loss of their own; the sum of their losses, and whether a target
+ * may be out of range. What is written is known to the compiler, so that nothing is asked inside. */
 static FL_INLINE double FL_(plain_groups)(const fl_call *call, ptrdiff_t first, ptrdiff_t groups,
-                                          FL_(element_loss) *element_loss, const int order)
+                                          FL_(element_loss) *element_loss, const int order, int *doubtful)
 {
     const real *const z = (const real *)call->z.data + first, *const t = (const real *)call->t + first;
-    real *const g = order >= 1 ? (real *)call->g.data + first : NULL, *const h = order >= 2
-                                                                                     ? (real *)call->h.data + first
-                                                                                     : NULL;
+    real *const g = order >= 1 ? (real *)call->g.data + first : NULL;
+    real *const h = order >= 2 ? (real *)call->h.data + first : NULL;
     const vec c = FL_(splat)((real)call->scale);
+    const uvec top = FL_(bits)(FL_(splat)((real)call->high));
     double sums[FL_(half_group)] = {0};
     vec q[FL_(group_registers)], linear[FL_(group_registers)];
+    uvec seen = FL_(bits)(FL_(splat)(0));
     for (int r = 0; r < FL_(group_registers); r++)
         q[r] = FL_(splat)(0);
     for (ptrdiff_t start = 0; start < groups; start += FL_(short_period)) {
@@ -89,13 +126,15 @@ static FL_INLINE double FL_(plain_groups)(const fl_call *call, ptrdiff_t first, 
         for (int r = 0; r < FL_(group_registers); r++)
             linear[r] = FL_(splat)(0);
         for (ptrdiff_t i = start * GROUP; i < end * GROUP; i += GROUP) {
-            FL_PREFETCH(z + i + FL_AHEAD);
-            FL_PREFETCH(t + i + FL_AHEAD);
+            FL_(fetch_ahead)(z + i, order >= 1 ? g + i : NULL, GROUP);
+            FL_(fetch_ahead)(t + i, order >= 2 ? h + i : NULL, GROUP);
             for (int r = 0; r < FL_(group_registers); r++) {
                 const ptrdiff_t at = i + r * LANES;
-                const FL_(terms) e = element_loss(FL_(load)(z + at), FL_(load)(t + at), call->option);
+                const vec target = FL_(load)(t + at);
+                const FL_(terms) e = element_loss(FL_(load)(z + at), target, linear[r], call->option);
+                seen |= FL_(sign_if_outside)(FL_(bits)(target), top);
                 q[r] = e.u + FL_(fma)(q[r], e.u, q[r]);
-                linear[r] += e.linear;
+                linear[r] = e.linear;
                 if (order >= 1)
                     FL_(store)(g + at, e.gradient * c);
                 if (order >= 2)
@@ -111,6 +150,7 @@ static FL_INLINE double FL_(plain_groups)(const fl_call *call, ptrdiff_t first, 
                 q[r] = FL_(splat)(0);
         }
     }
+    *doubtful = FL_(any_signed)(FL_(from_bits)(seen));
     fl_sum total = {0, 0};
     for (int i = 0; i < FL_(half_group); i++)
         fl_add(&total, sums[i]);
@@ -121,19 +161,19 @@ static FL_INLINE double FL_(each_element)(const fl_call *call, ptrdiff_t first, 
                                           FL_(element_loss) *element_loss)
 {
     const unsigned mode = fl_flush_subnormals();
+    const ptrdiff_t groups = call->w.data || call->l ? 0 : (last - first) / GROUP;
     fl_sum total = {0, 0};
-    if (!call->w.data && !call->l) {
-        const ptrdiff_t groups = (last - first) / GROUP;
-        if (call->h.data)
-            fl_add(&total, FL_(plain_groups)(call, first, groups, element_loss, 2));
-        else if (call->g.data)
-            fl_add(&total, FL_(plain_groups)(call, first, groups, element_loss, 1));
-        else
-            fl_add(&total, FL_(plain_groups)(call, first, groups, element_loss, 0));
-        first += groups * GROUP;
-    }
-    for (; first < last; first += GROUP)
-        fl_add(&total, FL_(weighted_group)(call, first, last - first < GROUP ? last - first : GROUP, element_loss));
+    int doubtful;
+    if (call->h.data)
+        fl_add(&total, FL_(plain_groups)(call, first, groups, element_loss, 2, &doubtful));
+    else if (call->g.data)
+        fl_add(&total, FL_(plain_groups)(call, first, groups, element_loss, 1, &doubtful));
+    else
+        fl_add(&total, FL_(plain_groups)(call, first, groups, element_loss, 0, &doubtful));
+    if (FL_(first_outside)(call, doubtful ? first : first + groups * GROUP, last) >= 0)
+        fl_add(&total, NAN);
+    for (ptrdiff_t i = first + groups * GROUP; i < last; i += GROUP)
+        fl_add(&total, FL_(weighted_group)(call, i, last - i < GROUP ? last - i : GROUP, element_loss));
     fl_restore_subnormals(mode);
     return fl_total(&total);
 }
@@ -153,33 +193,4 @@ static FL_INLINE double FL_(map)(const fl_call *call, ptrdiff_t first, ptrdiff_t
         FL_(store_part)(g + i, last - i, function(FL_(load_part)(z + i, last - i, 0)));
     fl_restore_subnormals(mode);
     return 0;
-}
-
-/* The first target outside [low, high]; NaN is outside. A range that starts at 0 is read off the bits: the number is
- * neither negative nor, as an integer, past the bits of `high` when both differences keep the top bit clear. The rare
- * block that fails this, for -0 too, is looked at one by one. */
-static ptrdiff_t FL_(first_outside)(const fl_call *call, ptrdiff_t first, ptrdiff_t last)
-{
-    const real *const t = (const real *)call->t;
-    const real low = (real)call->low, high = (real)call->high;
-    const uvec top = FL_(bits)(FL_(splat)(high));
-    for (ptrdiff_t i = first; i < last; i += FL_BLOCK) {
-        const ptrdiff_t n = last - i < FL_BLOCK ? last - i : FL_BLOCK;
-        uvec seen = FL_(bits)(FL_(splat)(low));
-        ptrdiff_t j = 0;
-        for (; j + LANES <= n; j += LANES) {
-            const uvec x = FL_(bits)(FL_(load)(t + i + j));
-            seen |= x | (top - x);
-        }
-        if (j < n) {
-            const uvec x = FL_(bits)(FL_(load_part)(t + i + j, n - j, high));
-            seen |= x | (top - x);
-        }
-        if (low == 0 && !FL_(any_signed)(FL_(from_bits)(seen)))
-            continue;
-        for (ptrdiff_t k = 0; k < n; k++)
-            if (!(t[i + k] >= low && t[i + k] <= high))
-                return i + k;
-    }
-    return -1;
 }

@@ -58,8 +58,9 @@ static inline double FL_(raise_origin)(FL_(row) *row, real m)
     return lower;
 }
 
-/* e <- exp(z - offset), padded; e may be z where n is a whole number of registers and of paddings */
-static inline void FL_(block_exp)(const real *z, ptrdiff_t n, const FL_(row) *row, real *e, int ahead)
+/* e <- exp(z - offset), padded; e may be z where n is a whole number of registers and of paddings. `written` is what the
+ * row will be written to, or NULL. */
+static inline void FL_(block_exp)(const real *z, ptrdiff_t n, const FL_(row) *row, real *e, const real *written)
 {
     real near[FL_BLOCK];
     if (row->base != 0) { /* also +inf, for which inf - inf counts as 0, and NaN */
@@ -69,7 +70,6 @@ static inline void FL_(block_exp)(const real *z, ptrdiff_t n, const FL_(row) *ro
             FL_(store)(near + j, FL_(select_eq)(x, base, FL_(splat)(0), x - base));
         }
         z = near;
-        ahead = 0;
     }
     const FL_(shift) shift = FL_(shift_of)(FL_(splat)(row->shift));
     ptrdiff_t j = 0;
@@ -77,10 +77,7 @@ static inline void FL_(block_exp)(const real *z, ptrdiff_t n, const FL_(row) *ro
         vec x[4];
         for (int r = 0; r < 4; r++)
             x[r] = FL_(load)(z + j + r * LANES);
-        if (ahead) {
-            for (ptrdiff_t b = 0; b < (ptrdiff_t)(4 * LANES * sizeof(real)); b += 64)
-                FL_PREFETCH((const char *)(z + j + FL_AHEAD) + b);
-        }
+        FL_(fetch_ahead)(z + j, written ? written + j : NULL, 4 * LANES);
         for (int r = 0; r < 4; r++)
             FL_(store)(e + j + r * LANES, FL_(exp_shifted)(x[r], shift));
     }
@@ -107,7 +104,7 @@ static inline FL_(row) FL_(read_row)(const real *z, ptrdiff_t classes, ptrdiff_t
                 FL_(block_scale)(kept, j, (real)lower, kept);
         }
         real *const e = kept && n == FL_BLOCK ? kept + j : scratch;
-        FL_(block_exp)(z + j, n, &row, e, 1);
+        FL_(block_exp)(z + j, n, &row, e, kept ? kept + j : NULL);
         if (pick >= j && pick < j + n) {
             row.picked = (double)e[pick - j];
             e[pick - j] = 0;
@@ -128,7 +125,7 @@ static inline FL_(row) FL_(read_row_from_largest)(const real *z, ptrdiff_t class
         const real m = FL_(block_max)(z + j, n);
         if (!(m <= row.ceiling))
             FL_(raise_origin)(&row, m);
-        FL_(block_exp)(z + j, n, &row, e, 1);
+        FL_(block_exp)(z + j, n, &row, e, NULL);
         if (m > *largest) {
             /* exp is monotone: what equals the largest exponential is as good as the largest itself */
             const real top = FL_(block_max)(e, n);
@@ -200,7 +197,8 @@ typedef struct {
 
 /* Scores too large to be reduced as they are become relative to their row's maximum, in the tile. Returns whether there
  * were such. */
-static FL_INLINE int FL_(tile_exponentials_from)(real *tile, ptrdiff_t classes, const int side, FL_(tile_origin) *from)
+static FL_INLINE int FL_(tile_exponentials_from)(real *restrict tile, ptrdiff_t classes, const int side,
+                                                 FL_(tile_origin) *from)
 {
     const vec zero = FL_(splat)(0), far = FL_(splat)(FL_FAR), lowest = FL_(splat)(-(real)INFINITY);
     vec m[FL_(bundle)], size[FL_(bundle)];

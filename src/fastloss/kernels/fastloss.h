@@ -29,6 +29,7 @@ typedef struct {
     ptrdiff_t inner, outer, row, step;
 } fl_rows;
 
+#define FL_ROWS 64 /* rows whose losses wait for their logarithm together; a multiple of all BUNDLE * LANES and of 8 */
 #define FL_NARROW 64 /* classes up to which a row is a lane */
 
 /* One evaluation. Pointers that are not needed are NULL. Everything is valid by contract: aligned, in bounds, class
@@ -42,12 +43,12 @@ typedef struct {
     size_t scratch_bytes;
     ptrdiff_t classes; /* length of a row, 1 for elementwise */
     double scale; /* g and h are those of scale * sum of w*l */
-    double low, high; /* elementwise: where targets may lie */
+    double low, high; /* elementwise: where targets may lie, low being 0 or NaN for no bounds */
     double option[FL_OPTIONS];
 } fl_call;
 
-/* Evaluates rows [first, last) and returns the sum of w*l over them. No allocation, no errno, no state: any thread,
- * any time. What a row yields depends on that row alone. */
+/* Evaluates rows [first, last) and returns the sum of w*l over them; NaN where an elementwise target is out of range. No
+ * allocation, no errno, no state: any thread, any time. What a row yields depends on that row alone. */
 typedef double (*fl_kernel)(const fl_call *call, ptrdiff_t first, ptrdiff_t last);
 
 /* The index of the first target of [first, last) outside [low, high] or NaN; -1 if there is none. */
@@ -66,6 +67,7 @@ typedef struct {
     const char *name;
     fl_kernel kernel[2][FL_KERNELS];
     fl_check outside[2];
+    ptrdiff_t (*bad_label)(const fl_samples *y, ptrdiff_t count, ptrdiff_t classes); /* -1: all in [0, classes) */
 } fl_table;
 
 /* A sum that carries what its additions lose (Neumaier 1974): many small pieces add up to one rounding. */
@@ -93,7 +95,6 @@ const fl_table *fl_select(const char *name); /* NULL asks for the best; NULL if 
 const char *fl_isa_name(int index, int *runnable); /* built instruction sets, best first; NULL past the last */
 
 /* samples.c */
-ptrdiff_t fl_first_bad_label(const fl_samples *y, ptrdiff_t count, ptrdiff_t classes); /* -1: all in [0, classes) */
 double fl_sum_weights(const fl_samples *w, ptrdiff_t count); /* count: of samples, a multiple of w->repeat */
 
 /* The rows from `start` on, at most `rows`, that lie in one inner part of all arrays. */
@@ -122,6 +123,17 @@ static inline int fl_rows_together(const fl_call *call, size_t size)
     while (rows > 1 && (size_t)rows * row > most)
         rows /= 2;
     return rows;
+}
+
+/* Rows of which a lane of a register holds one whole: those of few classes, and those whose classes each are adjacent, as
+ * long as a tile of them, FL_TILE_BYTES for each class, leaves room in the second cache level. */
+#define FL_TILE_BYTES 256
+static inline int fl_in_lanes(const fl_call *call)
+{
+    const ptrdiff_t most = (call->h.data ? 448 : 896) * 1024 / FL_TILE_BYTES;
+    const int adjacent = call->z.row == 1 && call->z.step != 1 && (!call->g.data || call->g.row == 1) &&
+                         (!call->h.data || call->h.row == 1);
+    return call->classes <= FL_NARROW || (adjacent && call->classes <= most);
 }
 
 /* work.c: what scratch_bytes must be for scores of `size` bytes; mostly 0 */

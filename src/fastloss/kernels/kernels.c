@@ -68,6 +68,8 @@ static inline void fl_restore_subnormals(unsigned mode)
 #endif
 }
 
+#include "labels.h"
+
 #define FL_BITS 64
 #define FL_LARGEST DBL_MAX
 #define real double
@@ -104,5 +106,6 @@ const fl_table FL_TABLE(FL_ISA) = {
 #define KERNEL(family, name) name##_f64,
 #include "losses.def"
                }},
+    .bad_label = fl_first_bad_label,
     .outside = {first_outside_f32, first_outside_f64},
 };

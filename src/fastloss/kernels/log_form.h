@@ -41,7 +41,7 @@ static inline void fl_log1p_many(double *x, ptrdiff_t n)
 }
 
 /* A sum of log_forms, in 8 lanes whatever the register. Numbers 1 + inside are multiplied before the logarithm is
- * taken, as q = product - 1: q <- u + (q + q u) loses nothing near 0. */
+ * taken, as q = product - 1. */
 enum { fl_sum_lanes = 8, fl_sum_vectors = fl_sum_lanes / lanes_f64, fl_most_factors = 32 };
 #define FL_FACTOR 0x1p24 /* 32 of these are far from overflow */
 
@@ -73,25 +73,41 @@ static inline void fl_take_logs(fl_log_sum *s)
     s->factors = 0;
 }
 
-/* n log_forms, a multiple of 8 */
-static inline void fl_add_log_forms(fl_log_sum *s, const double *inside, const double *plus, int n)
+/* (1 + u) (1 + v) - 1, which loses nothing near 0 */
+static inline vec_f64 fl_times(vec_f64 u, vec_f64 v)
 {
-    const vec_f64 limit = splat_f64(FL_FACTOR);
-    for (int i = 0; i < n; i += fl_sum_lanes) {
-        int large = 0;
-        for (int r = 0; r < fl_sum_vectors; r++)
-            large |= any_gt_f64(load_f64(inside + i + r * lanes_f64), limit);
-        for (int r = 0; r < fl_sum_vectors; r++) {
-            const vec_f64 u = load_f64(inside + i + r * lanes_f64);
-            s->sum[r] += load_f64(plus + i + r * lanes_f64);
-            if (large)
-                s->sum[r] += log1p_f64(u);
-            else
-                s->q[r] = u + fma_f64(s->q[r], u, s->q[r]);
-        }
-        if (!large && ++s->factors == fl_most_factors)
-            fl_take_logs(s);
+    return v + fma_f64(u, v, u);
+}
+
+/* FL_ROWS log_forms, 0 where there is no row. They are multiplied and added up in halves: no product waits for all others. */
+static inline void fl_add_log_forms(fl_log_sum *s, const double *inside, const double *plus)
+{
+    enum { groups = FL_ROWS / fl_sum_lanes };
+    vec_f64 largest = splat_f64(0);
+    for (int i = 0; i < FL_ROWS; i += lanes_f64)
+        largest = max_f64(largest, load_f64(inside + i));
+    if (any_gt_f64(largest, splat_f64(FL_FACTOR))) {
+        for (int i = 0; i < FL_ROWS; i += lanes_f64)
+            s->sum[i / lanes_f64 % fl_sum_vectors] += load_f64(plus + i) + log1p_f64(load_f64(inside + i));
+        return;
     }
+    for (int r = 0; r < fl_sum_vectors; r++) {
+        vec_f64 u[groups], x[groups];
+        for (int k = 0; k < groups; k++) {
+            u[k] = load_f64(inside + k * fl_sum_lanes + r * lanes_f64);
+            x[k] = load_f64(plus + k * fl_sum_lanes + r * lanes_f64);
+        }
+        for (int half = groups / 2; half > 0; half /= 2)
+            for (int k = 0; k < half; k++) {
+                u[k] = fl_times(u[k], u[k + half]);
+                x[k] += x[k + half];
+            }
+        s->q[r] = fl_times(s->q[r], u[0]);
+        s->sum[r] += x[0];
+    }
+    s->factors += groups;
+    if (s->factors == fl_most_factors)
+        fl_take_logs(s);
 }
 
 static inline double fl_log_total(fl_log_sum *s)

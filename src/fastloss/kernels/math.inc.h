@@ -35,7 +35,7 @@ static inline FL_(shift) FL_(shift_of)(vec powers)
 {
     return (FL_(shift)){
         .rounder = FL_(splat)(FL_ROUNDER + FL_BIAS) - powers,
-        .lowest = (powers - FL_(splat)((real)FL_BIAS - (real)0.5)) * FL_(splat)((real)0.69314718055994530942),
+        .lowest = (powers - FL_(splat)(FL_BIAS)) * FL_(splat)((real)0.69314718055994530942),
     };
 }
 
@@ -46,11 +46,12 @@ static inline vec FL_(powers_of_two)(vec x)
     return FL_(fma)(x, FL_(splat)(FL_LOG2_E), rounder) - rounder;
 }
 
-/* exp(x) * 2^-shift, |x| <= FL_FAR. The mantissa does not depend on the shift. At most 1.0 ULP. Results below 2^-126
+/* exp(x) * 2^-shift, x <= FL_FAR. The mantissa does not depend on the shift. At most 1.0 ULP. Results below 2^-126
  * (2^-1022) are exactly 0, so exp(-inf) is 0; NaN stays NaN. The result must not overflow: x <= (shift + FL_BIAS) ln 2.
- * Lanes with x far below come out of the reduction as garbage, which the select at the end replaces. */
+ * What is far below is raised to `lowest`, whose power of two has the exponent bits of 0 and so is 0. */
 static inline vec FL_(exp_shifted)(vec x, FL_(shift) shift)
 {
+    x = FL_(max)(shift.lowest, x);
     const vec t = FL_(fma)(x, FL_(splat)(FL_LOG2_E), shift.rounder);
     const vec n = t - shift.rounder;
     vec r = FL_(fnma)(n, FL_(splat)(FL_LN2_HIGH), x);
@@ -75,8 +76,7 @@ static inline vec FL_(exp_shifted)(vec x, FL_(shift) shift)
 #endif
     p = FL_(fma)(FL_(fma)(p, r, FL_(splat)(1)), r, FL_(splat)(1));
     /* t carries n - shift + bias in its low bits: moved up, they are the power of two itself */
-    const vec e = p * FL_(from_bits)(FL_(bits)(t) << FL_MANTISSA);
-    return FL_(select_gt)(shift.lowest, x, FL_(splat)(0), e);
+    return p * FL_(from_bits)(FL_(bits)(t) << FL_MANTISSA);
 }
 
 /* log(w) + c / w for w >= 2^-2, where c is what was lost in rounding w; at most 1.5 ULP of the result for w >= 1.
@@ -120,8 +120,8 @@ static inline vec FL_(log1p)(vec u)
     return FL_(log_corrected)(w, lost);
 }
 
-/* exp(-x) for x >= 0, of any size: what is too large for the reduction is far below */
+/* exp(-|x|), of any size: what is too large for the reduction is far below */
 static inline vec FL_(exp_minus)(vec x)
 {
-    return FL_(exp_shifted)(-x, FL_(shift_of)(FL_(splat)(0)));
+    return FL_(exp_shifted)(FL_(minus_abs)(x), FL_(shift_of)(FL_(splat)(0)));
 }

@@ -50,68 +50,74 @@ static inline void FL_(violations)(const real *z, ptrdiff_t n, FL_(threshold) a,
     FL_(pad)(u, j);
 }
 
-/* how many u_j are above 0 and the sum of u_j^2, over a padded block */
-static inline double FL_(count_active)(const real *u, ptrdiff_t padded)
-{
-    vec partial[FL_(sum_registers)];
-    for (int r = 0; r < FL_(sum_registers); r++)
-        partial[r] = FL_(splat)(0);
-    for (ptrdiff_t j = 0; j < padded; j += SUM_LANES)
-        for (int r = 0; r < FL_(sum_registers); r++)
-            partial[r] += FL_(select_gt)(FL_(load)(u + j + r * LANES), FL_(splat)(0), FL_(splat)(1), FL_(splat)(0));
-    return FL_(add_lanes)(partial);
-}
+/* what one pass over a row adds up, in SUM_LANES partial sums */
+typedef struct {
+    vec violations[FL_(sum_registers)], squares[FL_(sum_registers)], active[FL_(sum_registers)];
+} FL_(hinge_sums);
 
-static inline double FL_(sum_squares)(const real *u, ptrdiff_t padded)
+/* SUM_LANES classes, read, added up and written; g may be z */
+static FL_INLINE void FL_(hinge_group)(const real *z, FL_(threshold) a, const int below, real slope, real bend, real *g,
+                                       real *h, const int squared, FL_(hinge_sums) *sums)
 {
-    vec partial[FL_(sum_registers)];
-    for (int r = 0; r < FL_(sum_registers); r++)
-        partial[r] = FL_(splat)(0);
-    for (ptrdiff_t j = 0; j < padded; j += SUM_LANES)
-        for (int r = 0; r < FL_(sum_registers); r++) {
-            const vec x = FL_(load)(u + j + r * LANES);
-            partial[r] = FL_(fma)(x, x, partial[r]);
-        }
-    return FL_(add_lanes)(partial);
-}
-
-/* value where u_j > 0, else 0 */
-static inline void FL_(write_active)(const real *u, ptrdiff_t n, real value, real *g)
-{
-    for (ptrdiff_t j = 0; j < n; j += LANES) {
-        const vec x = FL_(load)(u + j); /* u is padded */
-        const vec v = FL_(select_gt)(x, FL_(splat)(0), FL_(splat)(value), FL_(splat)(0));
-        if (n - j >= LANES)
-            FL_(store)(g + j, v);
-        else
-            FL_(store_part)(g + j, n - j, v);
+    const vec high = FL_(splat)(a.high), low = FL_(splat)(a.low), zero = FL_(splat)(0), one = FL_(splat)(1);
+    for (int r = 0; r < FL_(sum_registers); r++) {
+        vec x = FL_(load)(z + r * LANES);
+        if (below)
+            x = FL_(seen_from_below)(x);
+        const vec d = (x + high) + low, u = FL_(select_gt)(zero, d, zero, d);
+        sums->violations[r] += u;
+        if (squared)
+            sums->squares[r] = FL_(fma)(u, u, sums->squares[r]);
+        if (h || (g && !squared))
+            sums->active[r] += FL_(select_gt)(u, zero, one, zero);
+        if (g)
+            FL_(store)(g + r * LANES,
+                       squared ? u * FL_(splat)(slope) : FL_(select_gt)(u, zero, FL_(splat)(slope), zero));
+        if (h)
+            FL_(store)(h + r * LANES, squared ? FL_(select_gt)(u, zero, FL_(splat)(bend), zero) : zero);
     }
 }
 
-static inline double FL_(weston_watkins)(const fl_call *call, const real *z, ptrdiff_t y, real c, real *g, real *h)
+/* The groups with the target, which never violates, and of the last classes go by way of a copy that is masked there. */
+static FL_INLINE double FL_(weston_watkins)(const fl_call *call, const real *z, ptrdiff_t y, real c, real *g, real *h,
+                                            const int squared)
 {
-    real u[FL_BLOCK];
-    const FL_(threshold) a = FL_(threshold_from)(call->option[1], z[y]);
-    const int squared = call->option[2] == 2;
+    const ptrdiff_t classes = call->classes;
+    FL_(threshold) a = FL_(threshold_from)(call->option[1], z[y]);
+    const int below = a.high == (real)INFINITY;
+    const real slope = squared ? 2 * c : c, bend = squared ? 2 * c : 0;
     double loss = 0, sum = 0, active = 0;
-    for (ptrdiff_t j = 0; j < call->classes; j += FL_BLOCK) {
-        const ptrdiff_t n = call->classes - j < FL_BLOCK ? call->classes - j : FL_BLOCK, padded = FL_(padded)(n);
-        FL_(violations)(z + j, n, a, u);
-        if (y >= j && y < j + n)
-            u[y - j] = 0;
-        const double block = FL_(block_sum)(u, padded);
-        loss += squared ? FL_(sum_squares)(u, padded) : block;
+    if (below)
+        a.high = 0;
+    for (ptrdiff_t start = 0; start < classes; start += FL_BLOCK) {
+        const ptrdiff_t end = classes - start < FL_BLOCK ? classes : start + FL_BLOCK;
+        FL_(hinge_sums) sums;
+        for (int r = 0; r < FL_(sum_registers); r++)
+            sums.violations[r] = sums.squares[r] = sums.active[r] = FL_(splat)(0);
+        for (ptrdiff_t j = start; j < end; j += SUM_LANES) {
+            const ptrdiff_t n = end - j < SUM_LANES ? end - j : SUM_LANES;
+            real *const g_at = g ? g + j : NULL, *const h_at = h ? h + j : NULL;
+            FL_(fetch_ahead)(z + j, g_at, SUM_LANES);
+            if (n == SUM_LANES && (y < j || y >= j + n)) {
+                FL_(hinge_group)(z + j, a, below, slope, bend, g_at, h_at, squared, &sums);
+                continue;
+            }
+            real copy[FL_(sum_lanes)], of_h[FL_(sum_lanes)];
+            for (int r = 0; r < FL_(sum_registers); r++)
+                FL_(store)(copy + r * LANES, FL_(splat)(-(real)INFINITY));
+            FL_(block_copy)(z + j, n, copy);
+            if (y >= j && y < j + n)
+                copy[y - j] = -(real)INFINITY;
+            FL_(hinge_group)(copy, a, below, slope, bend, g ? copy : NULL, h ? of_h : NULL, squared, &sums);
+            if (g)
+                FL_(block_copy)(copy, n, g_at);
+            if (h)
+                FL_(block_copy)(of_h, n, h_at);
+        }
+        const double block = FL_(add_lanes)(sums.violations);
+        loss += squared ? FL_(add_lanes)(sums.squares) : block;
         sum += block;
-        if (!g)
-            continue;
-        if (h || !squared)
-            active += FL_(count_active)(u, padded);
-        if (squared)
-            FL_(block_scale)(u, n, 2 * c, g + j);
-        else
-            FL_(write_active)(u, n, c, g + j);
-        if (h)
-            FL_(write_active)(u, n, squared ? 2 * c : 0, h + j);
+        active += FL_(add_lanes)(sums.active);
     }
     if (g)
         g[y] = (real)(0 - (double)c * (squared ? 2 * sum : active));
@@ -171,8 +177,13 @@ static inline fl_log_form FL_(multiclass_hinge_row)(const fl_call *call, const r
                                                     real *h)
 {
     const real target = z[y]; /* g may be z */
-    double loss =
-        call->option[0] == 1 ? FL_(crammer_singer)(call, z, y, c, g, h) : FL_(weston_watkins)(call, z, y, c, g, h);
+    double loss;
+    if (call->option[0] == 1)
+        loss = FL_(crammer_singer)(call, z, y, c, g, h);
+    else if (call->option[2] == 2)
+        loss = FL_(weston_watkins)(call, z, y, c, g, h, 1);
+    else
+        loss = FL_(weston_watkins)(call, z, y, c, g, h, 0);
     if (!(target > -(real)INFINITY) && loss == 0)
         loss = NAN; /* nothing to compare: a target at NaN without others, or a row that is all -inf */
     if (isnan(loss) && g)
@@ -195,20 +206,23 @@ static FL_INLINE void FL_(multiclass_hinge_band)(const fl_call *call, FL_(band) 
     FL_(band_by_rows)(call, band, k, c, FL_(multiclass_hinge_row), inside, plus);
 }
 
-static FL_INLINE void FL_(multiclass_hinge_tile)(const fl_call *call, real *tile, real *curvature,
-                                                 const FL_(lane_targets) *of, const int side, double *inside,
-                                                 double *plus)
+static FL_INLINE void FL_(hinge_tile)(const fl_call *call, real *restrict tile, real *restrict curvature,
+                                      const FL_(lane_targets) *of, const int side, const int worst_only,
+                                      const int squared, double *inside, double *plus)
 {
     const ptrdiff_t classes = call->classes;
-    const int worst_only = call->option[0] == 1, squared = call->option[2] == 2;
     const vec zero = FL_(splat)(0), one = FL_(splat)(1), bottom = FL_(splat)(-(real)INFINITY);
     const vec infinite = FL_(splat)((real)INFINITY), nan = FL_(splat)((real)NAN);
     vec target[FL_(bundle)], high[FL_(bundle)], low[FL_(bundle)], class = zero;
+    FL_(set_aside) violations_aside = FL_(nothing_aside)(), squares_aside = violations_aside;
     vec sum[FL_(bundle)], squares[FL_(bundle)], active[FL_(bundle)], worst[FL_(bundle)], chosen[FL_(bundle)];
-    real score[FL_(bundle) *FL_(lanes)];
-    FL_(target_scores)(call, of, side, score);
+    for (int v = 0; v < side; v++)
+        target[v] = zero;
+    for (ptrdiff_t c = 0; c < classes; c++, class += one)
+        for (int v = 0; v < side; v++)
+            target[v] = FL_(select_eq)(class, of->y[v], FL_(load)(tile + (c * side + v) * LANES), target[v]);
+    class = zero;
     for (int v = 0; v < side; v++) {
-        target[v] = FL_(load)(score + v * LANES);
         FL_(tile_threshold)(call->option[1], target[v], high + v, low + v);
         sum[v] = squares[v] = active[v] = worst[v] = zero;
         chosen[v] = FL_(splat)(-1);
@@ -229,7 +243,7 @@ static FL_INLINE void FL_(multiclass_hinge_tile)(const fl_call *call, real *tile
         for (ptrdiff_t c = start; c < end; c++, class += one)
             for (int v = 0; v < side; v++) {
                 real *const at = tile + (c * side + v) * LANES;
-                FL_(fetch_next)(of, c * side + v);
+                FL_(fetch_next)(of, c, v);
                 const vec d = (FL_(load)(at) + high[v]) + low[v];
                 const vec u = FL_(select_eq)(class, of->y[v], zero, FL_(select_gt)(zero, d, zero, d));
                 FL_(store)(at, u);
@@ -246,6 +260,9 @@ static FL_INLINE void FL_(multiclass_hinge_tile)(const fl_call *call, real *tile
             sum[v] += part[v];
             squares[v] += part_squares[v];
         }
+        FL_(restart)(&violations_aside, sum, side, end, classes);
+        if (squared)
+            FL_(restart)(&squares_aside, squares, side, end, classes);
     }
     vec step[FL_(bundle)], at_target[FL_(bundle)], unordered[FL_(bundle)], bend[FL_(bundle)], losses[FL_(bundle)];
     for (int v = 0; v < side; v++) {
@@ -283,4 +300,19 @@ static FL_INLINE void FL_(multiclass_hinge_tile)(const fl_call *call, real *tile
                 FL_(store)(curvature + (c * side + v) * LANES,
                            bend[v] * FL_(select_eq)(class, of->y[v], active[v], counts));
         }
+}
+
+static FL_INLINE void FL_(multiclass_hinge_tile)(const fl_call *call, real *restrict tile, real *restrict curvature,
+                                                 const FL_(lane_targets) *of, const int side, double *inside,
+                                                 double *plus)
+{
+    const int worst_only = call->option[0] == 1, squared = call->option[2] == 2;
+    if (worst_only && squared)
+        FL_(hinge_tile)(call, tile, curvature, of, side, 1, 1, inside, plus);
+    else if (worst_only)
+        FL_(hinge_tile)(call, tile, curvature, of, side, 1, 0, inside, plus);
+    else if (squared)
+        FL_(hinge_tile)(call, tile, curvature, of, side, 0, 1, inside, plus);
+    else
+        FL_(hinge_tile)(call, tile, curvature, of, side, 0, 0, inside, plus);
 }

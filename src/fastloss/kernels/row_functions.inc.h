@@ -45,16 +45,18 @@ static inline fl_log_form FL_(log_softmax_row)(const fl_call *call, const real *
     return (fl_log_form){0, 0};
 }
 
-/* e_j of every score, left in the tile, and their sum without the first of the largest, whose own is 2^0 or near it */
+/* The sum of e_j without the first of the largest, whose own is 2^0 or near it; with `kept` the e_j are left in the tile. */
 typedef struct {
     vec others[FL_(bundle)], picked[FL_(bundle)];
 } FL_(tile_sums);
 
-static FL_INLINE FL_(tile_sums) FL_(tile_exponentials)(real *tile, ptrdiff_t classes, const int side,
-                                                       const FL_(lane_targets) *of, const FL_(tile_origin) *from)
+static FL_INLINE FL_(tile_sums)
+    FL_(tile_exponentials)(real *restrict tile, ptrdiff_t classes, const int side, const int kept,
+                           const FL_(lane_targets) *of, const FL_(tile_origin) *from)
 {
     const vec zero = FL_(splat)(0);
     FL_(tile_sums) sums;
+    FL_(set_aside) others = FL_(nothing_aside)();
     for (int v = 0; v < side; v++)
         sums.others[v] = sums.picked[v] = zero;
     for (ptrdiff_t start = 0; start < classes; start += FL_PART) {
@@ -65,9 +67,10 @@ static FL_INLINE FL_(tile_sums) FL_(tile_exponentials)(real *tile, ptrdiff_t cla
         for (ptrdiff_t c = start; c < end; c++)
             for (int v = 0; v < side; v++) {
                 real *const at = tile + (c * side + v) * LANES;
-                FL_(fetch_next)(of, c * side + v);
+                FL_(fetch_next)(of, c, v);
                 const vec x = FL_(load)(at), e = FL_(exp_shifted)(x, from[v].shift);
-                FL_(store)(at, e);
+                if (kept)
+                    FL_(store)(at, e);
                 /* the first of the largest is picked, any further one is one of the others */
                 const vec beside = FL_(select_eq)(x, from[v].largest, sums.picked[v], e);
                 sums.picked[v] = FL_(select_eq)(x, from[v].largest, e, sums.picked[v]);
@@ -75,6 +78,7 @@ static FL_INLINE FL_(tile_sums) FL_(tile_exponentials)(real *tile, ptrdiff_t cla
             }
         for (int v = 0; v < side; v++)
             sums.others[v] += part[v];
+        FL_(restart)(&others, sums.others, side, end, classes);
     }
     return sums;
 }
@@ -85,22 +89,17 @@ static FL_INLINE void FL_(logsumexp_band)(const fl_call *call, FL_(band) *band, 
     FL_(band_by_rows)(call, band, k, c, FL_(logsumexp_row), inside, plus);
 }
 
-static FL_INLINE void FL_(logsumexp_tile)(const fl_call *call, real *tile, real *curvature, const FL_(lane_targets) *of,
-                                          const int side, double *inside, double *plus)
+static FL_INLINE void FL_(logsumexp_tile)(const fl_call *call, real *restrict tile, real *restrict curvature,
+                                          const FL_(lane_targets) *of, const int side, double *inside, double *plus)
 {
     FL_(tile_origin) from[FL_(bundle)];
     (void)curvature;
-    const vec zero = FL_(splat)(0), lowest = FL_(splat)(-(real)INFINITY);
-    vec largest[FL_(bundle)];
-    for (int v = 0; v < side; v++) {
-        largest[v] = lowest;
-        for (ptrdiff_t c = 0; c < call->classes; c++)
-            largest[v] = FL_(max)(largest[v], FL_(load)(tile + (c * side + v) * LANES));
-    }
+    const vec zero = FL_(splat)(0);
     FL_(tile_exponentials_from)(tile, call->classes, side, from);
-    const FL_(tile_sums) sums = FL_(tile_exponentials)(tile, call->classes, side, of, from);
-    vec ratio[FL_(bundle)];
+    const FL_(tile_sums) sums = FL_(tile_exponentials)(tile, call->classes, side, 0, of, from);
+    vec ratio[FL_(bundle)], largest[FL_(bundle)];
     for (int v = 0; v < side; v++) {
+        largest[v] = from[v].base + from[v].largest; /* one of them is 0 */
         const vec sum = sums.others[v] + sums.picked[v];
         ratio[v] = FL_(select_eq)(sum, zero, zero, sums.others[v] / sums.picked[v]);
     }
@@ -114,13 +113,13 @@ static FL_INLINE void FL_(softmax_band)(const fl_call *call, FL_(band) *band, co
     FL_(band_by_rows)(call, band, k, c, FL_(softmax_row), inside, plus);
 }
 
-static FL_INLINE void FL_(softmax_tile)(const fl_call *call, real *tile, real *curvature, const FL_(lane_targets) *of,
-                                        const int side, double *inside, double *plus)
+static FL_INLINE void FL_(softmax_tile)(const fl_call *call, real *restrict tile, real *restrict curvature,
+                                        const FL_(lane_targets) *of, const int side, double *inside, double *plus)
 {
     FL_(tile_origin) from[FL_(bundle)];
     (void)curvature;
     FL_(tile_exponentials_from)(tile, call->classes, side, from);
-    const FL_(tile_sums) sums = FL_(tile_exponentials)(tile, call->classes, side, of, from);
+    const FL_(tile_sums) sums = FL_(tile_exponentials)(tile, call->classes, side, 1, of, from);
     vec factor[FL_(bundle)];
     for (int v = 0; v < side; v++)
         factor[v] = FL_(splat)(1) / (sums.others[v] + sums.picked[v]);
@@ -139,23 +138,16 @@ static FL_INLINE void FL_(log_softmax_band)(const fl_call *call, FL_(band) *band
     FL_(band_by_rows)(call, band, k, c, FL_(log_softmax_row), inside, plus);
 }
 
-static FL_INLINE void FL_(log_softmax_tile)(const fl_call *call, real *tile, real *curvature,
+static FL_INLINE void FL_(log_softmax_tile)(const fl_call *call, real *restrict tile, real *restrict curvature,
                                             const FL_(lane_targets) *of, const int side, double *inside, double *plus)
 {
     (void)curvature;
     const vec zero = FL_(splat)(0);
     const ptrdiff_t classes = call->classes;
-    real e[FL_NARROW * FL_(bundle) *FL_(lanes)];
     FL_(tile_origin) from[FL_(bundle)];
-    vec largest[FL_(bundle)], rest[FL_(bundle)];
-    memcpy(e, tile, (size_t)(classes * side * LANES) * sizeof(real));
-    for (int v = 0; v < side; v++) {
-        largest[v] = FL_(splat)(-(real)INFINITY);
-        for (ptrdiff_t c = 0; c < classes; c++)
-            largest[v] = FL_(max)(largest[v], FL_(load)(tile + (c * side + v) * LANES));
-    }
-    FL_(tile_exponentials_from)(e, classes, side, from);
-    const FL_(tile_sums) sums = FL_(tile_exponentials)(e, classes, side, of, from);
+    vec rest[FL_(bundle)];
+    FL_(tile_exponentials_from)(tile, classes, side, from);
+    const FL_(tile_sums) sums = FL_(tile_exponentials)(tile, classes, side, 0, of, from);
     for (int v = 0; v < side; v++)
         rest[v] = FL_(log1p)(sums.others[v] / sums.picked[v]);
     for (int r = 0; r < side * LANES; r++)
@@ -164,6 +156,6 @@ static FL_INLINE void FL_(log_softmax_tile)(const fl_call *call, real *tile, rea
         for (int v = 0; v < side; v++) {
             real *const at = tile + (c * side + v) * LANES;
             const vec x = FL_(load)(at);
-            FL_(store)(at, FL_(select_eq)(x, largest[v], zero, x - largest[v]) - rest[v]);
+            FL_(store)(at, FL_(select_eq)(x, from[v].largest, zero, x - from[v].largest) - rest[v]);
         }
 }

@@ -8,7 +8,6 @@
  *   name_tile  rows of few classes, a row a lane; the tile of scores becomes that of g, and `curvature`, where wanted,
  *              that of h. `inside` stays below FL_FACTOR.
  */
-#define FL_ROWS 64 /* rows whose losses wait for their logarithm together; a multiple of BUNDLE * LANES and of 8 */
 
 typedef void FL_(band_loss)(const fl_call *call, FL_(band) *band, const ptrdiff_t *k, const real *c, double *inside,
                             double *plus);
@@ -19,22 +18,37 @@ typedef struct {
     const real *z;
     const ptrdiff_t *k;
     int rows;
-    const real *next_z, *next_g; /* of the next tile, vector by vector */
-    ptrdiff_t between;           /* 0, or where the other half begins of rows that lie apart */
+    const real *next_z, *next_g; /* the next tile, and the distance of what is fetched class by class */
+    ptrdiff_t next_z_step, next_g_step;
 } FL_(lane_targets);
 
-typedef void FL_(tile_loss)(const fl_call *call, real *tile, real *curvature, const FL_(lane_targets) *of,
-                            const int side, double *inside, double *plus);
+typedef void FL_(tile_loss)(const fl_call *call, real *restrict tile, real *restrict curvature,
+                            const FL_(lane_targets) *of, const int side, double *inside, double *plus);
 
 /* A tile has as many vectors as its rows: with each that is computed goes the fetching of one of the next tile. */
-static FL_INLINE void FL_(fetch_next)(const FL_(lane_targets) *of, ptrdiff_t vector)
+static FL_INLINE void FL_(fetch_next)(const FL_(lane_targets) *of, ptrdiff_t class, int v)
 {
-    FL_PREFETCH(of->next_z + vector * LANES);
-    FL_PREFETCH_WRITE(of->next_g + vector * LANES);
-    if (of->between) {
-        FL_PREFETCH(of->next_z + of->between + vector * LANES);
-        FL_PREFETCH_WRITE(of->next_g + of->between + vector * LANES);
+    FL_PREFETCH(of->next_z + class * of->next_z_step + v * LANES);
+    FL_PREFETCH_WRITE(of->next_g + class * of->next_g_step + v * LANES);
+}
+
+/* where that is for an array with `rows` rows in a tile of which this is the first: the next tile, or one further on where
+ * tiles are small */
+static FL_INLINE const real *FL_(next_tile)(const fl_rows *array, const real *here, ptrdiff_t classes, const int side,
+                                            ptrdiff_t *step)
+{
+    if (array->row == 1) {
+        *step = array->step;
+        return here + side * LANES;
     }
+    /* rows that lie apart count with what is between them, of which not every line is fetched */
+    const ptrdiff_t size = side * LANES * array->row, length = size < 0 ? -size : size;
+    if (array->step != 1 || length == 0) {
+        *step = 0;
+        return here;
+    }
+    *step = size / classes;
+    return here + (length < FL_AHEAD ? FL_AHEAD / length : 1) * size;
 }
 
 /* the targets' scores; g, which may be z, is not written yet */
@@ -53,28 +67,19 @@ static FL_INLINE real *FL_(at_row)(const fl_rows *rows, ptrdiff_t first)
 
 /* rows [first, first + rows), rows <= side * LANES; that many numbers are written to inside and plus all the same */
 static FL_INLINE void FL_(narrow_rows)(const fl_call *call, ptrdiff_t first, int rows, const ptrdiff_t *k,
-                                       const double *weight, const int side, FL_(tile_loss) *tile_loss, double *inside,
-                                       double *plus)
+                                       const double *weight, const int side, FL_(tile_loss) *tile_loss,
+                                       real *restrict tile, real *restrict curvature, double *inside, double *plus)
 {
     const ptrdiff_t classes = call->classes;
-    real tile[FL_NARROW * FL_(bundle) *FL_(lanes)], curvature[FL_NARROW * FL_(bundle) *FL_(lanes)];
     real number[FL_(bundle) *FL_(lanes)];
     const real *const z = FL_(at_row)(&call->z, first);
     real *const g = call->g.data ? FL_(at_row)(&call->g, first) : NULL;
     real *const h = call->h.data ? FL_(at_row)(&call->h, first) : NULL;
-    const int adjacent_z = call->z.step == 1 && call->z.row == classes;
-    const int adjacent_g = call->g.step == 1 && call->g.row == classes;
     FL_(lane_targets) of = {.z = z, .k = k, .rows = rows};
-    /* the next tile, or one further on where tiles are small */
-    const ptrdiff_t size = side * LANES * classes, ahead = size > FL_AHEAD ? size : FL_AHEAD / size * size;
-    of.next_z = z + (adjacent_z ? ahead : 0);
-    of.next_g = g ? g + (adjacent_g ? ahead : 0) : of.next_z;
-    if (call->z.step == 1 && call->z.row > classes &&
-        call->z.row < 4 * classes) { /* rows apart: the next tile's ends */
-        of.next_z = z + side * LANES * call->z.row;
-        of.between = side * LANES * (call->z.row - classes);
-        of.next_g = !g ? of.next_z : call->g.step == 1 ? g + side * LANES * call->g.row : g;
-    }
+    of.next_z = of.next_g = FL_(next_tile)(&call->z, z, classes, side, &of.next_z_step);
+    of.next_g_step = of.next_z_step;
+    if (g)
+        of.next_g = FL_(next_tile)(&call->g, g, classes, side, &of.next_g_step);
     for (int r = 0; r < side * LANES; r++)
         number[r] = (real)k[r];
     for (int v = 0; v < side; v++) {
@@ -205,25 +210,24 @@ static FL_INLINE double FL_(each_row)(const fl_call *call, ptrdiff_t first, ptrd
         call->z.inner < last || (call->g.data && call->g.inner < last) || (call->h.data && call->h.inner < last);
     fl_log_sum sum = fl_log_sum_of_nothing();
     fl_sum total = {0, 0};
+    const int in_lanes = fl_in_lanes(call);
+    real near_tile[FL_NARROW * FL_(bundle) *FL_(lanes)], near_curvature[FL_NARROW * FL_(bundle) *FL_(lanes)];
+    real *const tile = call->classes > FL_NARROW ? (real *)call->scratch : near_tile;
+    real *const curvature = call->classes > FL_NARROW ? tile + call->classes * BUNDLE * LANES : near_curvature;
     double weight[FL_ROWS];
-    ptrdiff_t k[FL_ROWS];
-    for (int i = 0; i < FL_ROWS; i++) {
+    ptrdiff_t indices[FL_ROWS];
+    for (int i = 0; i < FL_ROWS; i++)
         weight[i] = 1;
-        k[i] = 0;
-    }
     for (ptrdiff_t start = first; start < last;) {
         int rows = (int)(last - start < FL_ROWS ? last - start : FL_ROWS);
         double inside[FL_ROWS], plus[FL_ROWS];
         if (parted) /* what is taken at once lies in one inner part of all arrays */
             rows = fl_rows_within(call, start, rows);
-        if (call->y.data)
-            fl_read_indices(&call->y, start, rows, k);
-        for (int i = rows; i < FL_ROWS; i++)
-            k[i] = 0;
+        const ptrdiff_t *const k = fl_read_indices(&call->y, start, rows, indices);
         if (call->w.data)
             for (int i = 0; i < rows; i++)
                 weight[i] = fl_weight_at(&call->w, start + i);
-        if (call->classes > FL_NARROW) {
+        if (!in_lanes) {
             FL_(wide_rows_anywhere)(call, start, rows, k, weight, row_loss, band_loss, inside, plus);
             for (int i = rows; i < FL_ROWS; i++)
                 inside[i] = plus[i] = 0;
@@ -231,16 +235,16 @@ static FL_INLINE double FL_(each_row)(const fl_call *call, ptrdiff_t first, ptrd
             const int side = FL_(bundle) *LANES;
             int i = 0;
             for (; i + side <= rows; i += side) /* the common case: the compiler knows all rows to be there */
-                FL_(narrow_rows)(call, start + i, side, k + i, weight + i, FL_(bundle), tile_loss, inside + i,
-                                 plus + i);
+                FL_(narrow_rows)(call, start + i, side, k + i, weight + i, FL_(bundle), tile_loss, tile, curvature,
+                                 inside + i, plus + i);
             for (; i < rows; i += LANES)
                 FL_(narrow_rows)(call, start + i, rows - i < LANES ? rows - i : LANES, k + i, weight + i, 1, tile_loss,
-                                 inside + i, plus + i);
+                                 tile, curvature, inside + i, plus + i);
             for (; i < FL_ROWS; i++)
                 inside[i] = plus[i] = 0;
         }
         if (!call->w.data && !call->l) {
-            fl_add_log_forms(&sum, inside, plus, (rows + 7) / 8 * 8);
+            fl_add_log_forms(&sum, inside, plus);
         } else {
             fl_log1p_many(inside, rows);
             for (int i = 0; i < rows; i++) {

@@ -13,30 +13,26 @@ static inline const char *fl_sample(const fl_samples *s, ptrdiff_t i)
     return s->data + (s->repeat == 1 ? i : i / s->repeat) * s->stride;
 }
 
+/* uint64 past the int64 range comes out negative, and so out of range */
+#define FL_INDEX_TYPES(TYPE)                                                                                           \
+    TYPE(FL_I8, int8_t)                                                                                                \
+    TYPE(FL_U8, uint8_t)                                                                                               \
+    TYPE(FL_I16, int16_t)                                                                                              \
+    TYPE(FL_U16, uint16_t)                                                                                             \
+    TYPE(FL_I32, int32_t)                                                                                              \
+    TYPE(FL_U32, uint32_t)                                                                                             \
+    TYPE(FL_I64, int64_t)                                                                                              \
+    TYPE(FL_U64, uint64_t)
+
 static inline int64_t fl_index_at(const fl_samples *y, ptrdiff_t i)
 {
     const char *p = fl_sample(y, i);
     switch (y->kind) {
-    case FL_I8: return *(const int8_t *)p;
-    case FL_U8: return *(const uint8_t *)p;
-    case FL_I16: return *(const int16_t *)p;
-    case FL_U16: return *(const uint16_t *)p;
-    case FL_I32: return *(const int32_t *)p;
-    case FL_U32: return *(const uint32_t *)p;
-    default: return *(const int64_t *)p; /* uint64 past the int64 range comes out negative, and so out of range */
-    }
-}
-
-/* indices [first, first + n) */
-static inline void fl_read_indices(const fl_samples *y, ptrdiff_t first, int n, ptrdiff_t *into)
-{
-    if (y->kind == FL_I64 && y->stride == 8 && y->repeat == 1) {
-        const int64_t *const p = (const int64_t *)y->data + first;
-        for (int i = 0; i < n; i++)
-            into[i] = (ptrdiff_t)p[i];
-    } else {
-        for (int i = 0; i < n; i++)
-            into[i] = (ptrdiff_t)fl_index_at(y, first + i);
+#define FL_AT(kind, type)                                                                                              \
+    case kind: return (int64_t)*(const type *)p;
+        FL_INDEX_TYPES(FL_AT)
+#undef FL_AT
+    default: return -1;
     }
 }
 

@@ -8,17 +8,15 @@
  * l = |z| a + log(1 + u) and dl/dz = +-(a - u / (1 + u)), where nothing cancels. An infinite score on the target's side
  * loses 0.
  */
-static inline FL_(terms) FL_(sigmoid_cross_entropy_at)(vec z, vec t, const double *option)
+static FL_INLINE FL_(terms) FL_(sigmoid_cross_entropy_at)(vec z, vec t, vec before, const double *option)
 {
     (void)option;
-    const vec zero = FL_(splat)(0), one = FL_(splat)(1);
-    const vec size = FL_(abs)(z), u = FL_(exp_minus)(size);
-    const vec a = FL_(select_signed)(z, t, one - t);
-    const vec r = FL_(reciprocal)(one + u), near = u * r;
+    const vec one = FL_(splat)(1), u = FL_(exp_minus)(z), a = FL_(select_signed)(z, t, one - t);
+    const vec r = FL_(reciprocal)(one + u);
     return (FL_(terms)){
-        .linear = FL_(select_eq)(a, zero, zero, size * a),
+        .linear = FL_(fnma_unless_zero)(FL_(minus_abs)(z), a, before),
         .u = u,
-        .gradient = FL_(flip_sign)(a - near, z),
-        .hessian = near * r,
+        .gradient = FL_(flip_sign)(FL_(fnma)(u, r, a), z),
+        .hessian = u * r * r,
     };
 }

@@ -83,36 +83,41 @@ static FL_INLINE void FL_(softmax_cross_entropy_band)(const fl_call *call, FL_(b
         }
 }
 
-static FL_INLINE void FL_(softmax_cross_entropy_tile)(const fl_call *call, real *tile, real *curvature,
-                                                      const FL_(lane_targets) *of, const int side, double *inside,
-                                                      double *plus)
+static FL_INLINE void FL_(softmax_cross_entropy_tile)(const fl_call *call, real *restrict tile,
+                                                      real *restrict curvature, const FL_(lane_targets) *of,
+                                                      const int side, double *inside, double *plus)
 {
     const ptrdiff_t classes = call->classes;
     const vec zero = FL_(splat)(0), one = FL_(splat)(1);
     FL_(tile_origin) from[FL_(bundle)];
+    FL_(set_aside) others = FL_(nothing_aside)(), below = others; /* all but the target, all but the largest */
     vec rest[FL_(bundle)], picked[FL_(bundle)], score[FL_(bundle)], beside[FL_(bundle)], class = zero;
     const int far = FL_(tile_exponentials_from)(tile, classes, side, from);
     for (int v = 0; v < side; v++)
         rest[v] = picked[v] = score[v] = beside[v] = zero;
     for (ptrdiff_t start = 0; start < classes; start += FL_PART) {
         const ptrdiff_t end = classes - start < FL_PART ? classes : start + FL_PART;
-        vec part[FL_(bundle)];
+        vec part[FL_(bundle)], part_below[FL_(bundle)];
         for (int v = 0; v < side; v++)
-            part[v] = zero;
+            part[v] = part_below[v] = zero;
         for (ptrdiff_t c = start; c < end; c++, class += one)
             for (int v = 0; v < side; v++) {
                 real *const at = tile + (c * side + v) * LANES;
-                FL_(fetch_next)(of, c * side + v);
+                FL_(fetch_next)(of, c, v);
                 const vec x = FL_(load)(at), e = FL_(exp_shifted)(x, from[v].shift);
                 FL_(store)(at, e);
                 picked[v] = FL_(select_eq)(class, of->y[v], e, picked[v]);
                 score[v] = FL_(select_eq)(class, of->y[v], x, score[v]);
                 part[v] += FL_(select_eq)(class, of->y[v], zero, e);
                 if (curvature)
-                    beside[v] += FL_(select_eq)(x, from[v].largest, zero, e);
+                    part_below[v] += FL_(select_eq)(x, from[v].largest, zero, e);
             }
-        for (int v = 0; v < side; v++)
+        for (int v = 0; v < side; v++) {
             rest[v] += part[v];
+            beside[v] += part_below[v];
+        }
+        FL_(restart)(&others, rest, side, end, classes);
+        FL_(restart)(&below, beside, side, end, classes);
     }
     vec a[FL_(bundle)], b[FL_(bundle)];
     for (int v = 0; v < side; v++)

@@ -1,16 +1,43 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Rows of few classes do not fill registers: there a lane is a row. A tile holds `side` vectors of rows side by side, with
- * all their classes: class c of vector v is at tile + (c * side + v) * LANES. What happens to a row happens in its lane
+ * Rows of few classes do not fill registers: there a lane is a row; so it is where the numbers of one class are adjacent,
+ * as in Fortran order or with the classes first. A tile holds `side` vectors of rows side by side, with all their classes: class c of vector v is at tile + (c * side + v) * LANES. What happens to a row happens in its lane
  * alone. Vectors side by side do not wait for each other; `side` is BUNDLE, or 1 for the last rows, and always known to
  * the compiler.
  */
 #define BUNDLE FL_(bundle)
 enum { FL_(bundle) = FL_VECTOR_BYTES == 64 ? 4 : 2 };
 
-/* Sums over classes restart as often: no sum has more than FL_PART + FL_NARROW / FL_PART roundings, which may all go one
- * way when small terms follow a large one. */
-#define FL_PART 16
+/* Sums over classes restart as often, and so do the sums of parts, every FL_NARROW classes: no sum has more than
+ * FL_PART + FL_NARROW / FL_PART roundings, which may all go one way when small terms follow a large one. */
+#define FL_PART 8
+
+/* What is set aside of one sum for each lane, and what adding it up has lost. */
+typedef struct {
+    vec sum[FL_(bundle)], lost[FL_(bundle)];
+} FL_(set_aside);
+
+static FL_INLINE FL_(set_aside) FL_(nothing_aside)(void)
+{
+    FL_(set_aside) s;
+    for (int v = 0; v < BUNDLE; v++)
+        s.sum[v] = s.lost[v] = FL_(splat)(0);
+    return s;
+}
+
+/* the sums up to class `end` of `classes` are put aside where it is time to (Knuth's TwoSum) */
+static FL_INLINE void FL_(restart)(FL_(set_aside) *s, vec *sums, const int side, ptrdiff_t end, ptrdiff_t classes)
+{
+    if (classes <= FL_NARROW || (end % FL_NARROW != 0 && end < classes))
+        return;
+    for (int v = 0; v < side; v++) {
+        const vec sum = s->sum[v] + sums[v], back = sum - s->sum[v];
+        const vec lost = (s->sum[v] - (sum - back)) + (sums[v] - back);
+        s->lost[v] += FL_(select_eq)(lost, lost, lost, FL_(splat)(0)); /* NaN beside an infinite sum */
+        s->sum[v] = sum;
+        sums[v] = end < classes ? FL_(splat)(0) : sum + s->lost[v];
+    }
+}
 
 /* dst[j * to + i] = src[i * from + j] for i < LANES and j < n. Of source rows `rows` are there, the others count as 0.
  * With `padded` whole squares are written, else `n` rows of `width`. */
@@ -38,24 +65,43 @@ static FL_INLINE void FL_(turn)(const real *src, ptrdiff_t from, int rows, ptrdi
     }
 }
 
+/* Whole vectors of adjacent rows of 2, 3 or 4 classes, which the compiler must know: it copies an unknown number of
+ * vectors by an instruction that takes longer to start than all of them. */
+static FL_INLINE void FL_(load_few)(const real *z, const int classes, const int side, real *tile)
+{
+    for (int v = 0; v < side; v++) {
+        vec t[4];
+        for (int k = 0; k < classes; k++)
+            t[k] = FL_(load)(z + (v * classes + k) * LANES);
+        FL_(unzip)(t, classes);
+        for (int k = 0; k < classes; k++)
+            FL_(store)(tile + (k * side + v) * LANES, t[k]);
+    }
+}
+
+static FL_INLINE void FL_(store_few)(const real *tile, const int classes, const int side, real *g)
+{
+    for (int v = 0; v < side; v++) {
+        vec t[4];
+        for (int k = 0; k < classes; k++)
+            t[k] = FL_(load)(tile + (k * side + v) * LANES);
+        FL_(zip)(t, classes);
+        for (int k = 0; k < classes; k++)
+            FL_(store)(g + (v * classes + k) * LANES, t[k]);
+    }
+}
+
 /* The scores of `rows` rows; lanes past them hold 0. */
 static FL_INLINE void FL_(load_tile)(const real *z, ptrdiff_t row, ptrdiff_t step, int rows, ptrdiff_t classes,
                                      const int side, real *tile)
 {
     if (step == 1 && row == classes && classes >= 2 && classes <= 4 && rows == side * LANES) {
-        for (int v = 0; v < side; v++, z += classes * LANES) {
-            vec t[4];
-            for (int k = 0; k < 4; k++)
-                t[k] = k < classes ? FL_(load)(z + k * LANES) : FL_(splat)(0);
-            if (classes == 2)
-                FL_(unzip)(t, 2);
-            else if (classes == 3)
-                FL_(unzip)(t, 3);
-            else
-                FL_(unzip)(t, 4);
-            for (int k = 0; k < 4; k++)
-                FL_(store)(tile + (k * side + v) * LANES, t[k]);
-        }
+        if (classes == 2)
+            FL_(load_few)(z, 2, side, tile);
+        else if (classes == 3)
+            FL_(load_few)(z, 3, side, tile);
+        else
+            FL_(load_few)(z, 4, side, tile);
     } else if (step == 1) {
         for (int v = 0; v < side; v++)
             FL_(turn)(z + v * LANES * row, row, rows - v * LANES, classes, tile + v * LANES, side * LANES, LANES, 1);
@@ -74,19 +120,12 @@ static FL_INLINE void FL_(store_tile)(const real *tile, ptrdiff_t row, ptrdiff_t
                                       const int side, real *g)
 {
     if (step == 1 && row == classes && classes >= 2 && classes <= 4 && rows == side * LANES) {
-        for (int v = 0; v < side; v++, g += classes * LANES) {
-            vec t[4];
-            for (int k = 0; k < 4; k++)
-                t[k] = FL_(load)(tile + (k * side + v) * LANES);
-            if (classes == 2)
-                FL_(zip)(t, 2);
-            else if (classes == 3)
-                FL_(zip)(t, 3);
-            else
-                FL_(zip)(t, 4);
-            for (int k = 0; k < classes; k++)
-                FL_(store)(g + k * LANES, t[k]);
-        }
+        if (classes == 2)
+            FL_(store_few)(tile, 2, side, g);
+        else if (classes == 3)
+            FL_(store_few)(tile, 3, side, g);
+        else
+            FL_(store_few)(tile, 4, side, g);
     } else if (step == 1) {
         for (int v = 0; v < side; v++)
             for (ptrdiff_t c = 0; c < classes; c += LANES) {
@@ -120,7 +159,8 @@ static FL_INLINE void FL_(widen)(const vec *v, const int side, double *into)
 }
 
 /* `value` in the lanes where `where` is 0 */
-static FL_INLINE void FL_(overwrite_lanes)(real *tile, ptrdiff_t classes, const int side, const vec *where, real value)
+static FL_INLINE void FL_(overwrite_lanes)(real *restrict tile, ptrdiff_t classes, const int side, const vec *where,
+                                           real value)
 {
     for (ptrdiff_t c = 0; c < classes; c++)
         for (int v = 0; v < side; v++) {

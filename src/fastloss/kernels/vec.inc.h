@@ -167,6 +167,19 @@ static inline vec FL_(fnma)(vec a, vec b, vec c)
 #endif
 }
 
+/* c - a * b where b is not 0, else c: a may be infinite there */
+static inline vec FL_(fnma_unless_zero)(vec a, vec b, vec c)
+{
+#if FL_VECTOR_BYTES == 64
+    return (vec)X86(mask3_fnmadd)(a, b, c, X86_COMPARE(b, FL_(splat)(0), _CMP_NEQ_UQ));
+#elif FL_VECTOR_BYTES
+    const uvec mask = (uvec)(b != FL_(splat)(0));
+    return FL_(fnma)(FL_(from_bits)(FL_(bits)(a) & mask), b, c);
+#else
+    return b == 0 ? c : FL_(fnma)(a, b, c);
+#endif
+}
+
 /* x where a > b, else y; also y where a or b is NaN */
 static inline vec FL_(select_gt)(vec a, vec b, vec x, vec y)
 {
@@ -205,9 +218,9 @@ static inline vec FL_(select_eq)(vec a, vec b, vec x, vec y)
 static inline vec FL_(select_signed)(vec a, vec x, vec y)
 {
 #if FL_VECTOR_BYTES == 64 && FL_BITS == 32
-    return (vec)_mm512_mask_blend_ps(_mm512_movepi32_mask((__m512i)a), y, x);
+    return (vec)_mm512_mask_blend_ps(_mm512_cmpge_epi32_mask((__m512i)a, _mm512_setzero_si512()), x, y);
 #elif FL_VECTOR_BYTES == 64
-    return (vec)_mm512_mask_blend_pd(_mm512_movepi64_mask((__m512i)a), y, x);
+    return (vec)_mm512_mask_blend_pd(_mm512_cmpge_epi64_mask((__m512i)a, _mm512_setzero_si512()), x, y);
 #elif defined(X86)
     return (vec)X86(blendv)(y, x, a);
 #else
@@ -245,6 +258,11 @@ static inline vec FL_(max)(vec a, vec b)
 static inline vec FL_(abs)(vec v)
 {
     return FL_(from_bits)(FL_(bits)(v) & ~FL_(bits)(FL_(splat)((real)-0.0)));
+}
+
+static inline vec FL_(minus_abs)(vec v)
+{
+    return FL_(from_bits)(FL_(bits)(v) | FL_(bits)(FL_(splat)((real)-0.0)));
 }
 
 /* x, with its sign changed where the sign bit of a is set */

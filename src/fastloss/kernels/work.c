@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "fastloss.h"
 
+#include <math.h>
+
 enum {
     PIECES = 256,          /* at most: their sums lie on the stack */
     PIECE_ELEMENTS = 32768 /* at least: about as long as it takes to wake a thread */
@@ -20,10 +22,6 @@ static void piece(void *context, ptrdiff_t i, int thread)
     work *const job = (work *)context;
     const ptrdiff_t first = i * job->rows_per_piece, end = first + job->rows_per_piece;
     const ptrdiff_t last = end < job->rows ? end : job->rows;
-    job->sum[i] = 0;
-    job->bad[i] = job->outside ? job->outside(job->call, first, last) : -1;
-    if (job->bad[i] >= 0)
-        return;
     if (job->call->scratch_bytes) {
         fl_call mine = *job->call;
         mine.scratch += (size_t)thread * job->call->scratch_bytes;
@@ -31,6 +29,8 @@ static void piece(void *context, ptrdiff_t i, int thread)
     } else {
         job->sum[i] = job->kernel(job->call, first, last);
     }
+    /* a kernel that meets a target out of range yields NaN, as does NaN itself */
+    job->bad[i] = job->outside && isnan(job->sum[i]) ? job->outside(job->call, first, last) : -1;
 }
 
 size_t fl_scratch_bytes(const fl_call *call, size_t size)
@@ -39,6 +39,8 @@ size_t fl_scratch_bytes(const fl_call *call, size_t size)
         call->z.step == 1 && (!call->g.data || call->g.step == 1) && (!call->h.data || call->h.step == 1);
     if (call->classes <= FL_NARROW || adjacent)
         return 0;
+    if (fl_in_lanes(call))
+        return (size_t)call->classes * FL_TILE_BYTES * (call->h.data ? 2 : 1);
     const size_t band = (size_t)fl_rows_together(call, size) * (size_t)call->classes * size;
     return call->h.data ? 2 * band : band;
 }
@@ -61,6 +63,9 @@ double fl_run(const fl_call *call, fl_kernel kernel, fl_check outside, ptrdiff_t
     if (job.rows_per_piece > 64)
         job.rows_per_piece = (job.rows_per_piece + 63) / 64 * 64;
     const ptrdiff_t pieces = (rows + job.rows_per_piece - 1) / job.rows_per_piece;
+    /* a call of one piece leaves its outputs untouched */
+    if (outside && pieces == 1 && (*bad = outside(call, 0, rows)) >= 0)
+        return 0;
     fl_parallel(threads, pieces, piece, &job);
     fl_sum total = {0, 0};
     for (ptrdiff_t i = 0; i < pieces; i++) {
