@@ -18,7 +18,7 @@ NEEDED = (
     r"fastloss/_core\.pyi",
     r"fastloss/py\.typed",
     r"fastloss/cli/__init__\.py",
-    r"fastloss/reference\.py",
+    r"fastloss/reference/__init__\.py",
     r"fastloss/data/.+",
     r"fastloss-[^/]+\.dist-info/licenses/LICENSE",
     r"fastloss-[^/]+\.dist-info/entry_points\.txt",

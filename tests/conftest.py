@@ -18,6 +18,7 @@ from typing import Literal, get_args, get_origin, get_type_hints
 import hypothesis
 import numpy as np
 import pytest
+from catalogue import definitions
 
 import fastloss
 import fastloss.losses
@@ -93,7 +94,7 @@ def label(value):
 
 LOSSES = variants(fastloss.losses)
 AXES = {
-    "definition": variants(reference),
+    "definition": definitions(reference),
     "loss": LOSSES,
     "row_loss": [loss for loss in LOSSES if loss.family == "rowwise"],
     "element_loss": [loss for loss in LOSSES if loss.family == "elementwise"],
@@ -123,11 +124,11 @@ def isa(request):
 def _load_extended_reference():
     """Return the definitions, evaluated in `long double`."""
     spec = importlib.util.spec_from_file_location("extended_reference", reference.__file__)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    module.real = np.longdouble
-    return module
+    package = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = package
+    spec.loader.exec_module(package)
+    package.arrays.real = np.longdouble
+    return package
 
 
 _extended = _load_extended_reference()
@@ -152,7 +153,7 @@ def exact(loss, scores, targets, sample_weight=None):
         if loss.target_kind == "probability":
             # p - t is as exact as the target is.
             t = np.asarray(targets, dtype=np.longdouble)
-            w = np.ones(t.shape) if sample_weight is None else _extended._weights(sample_weight, t.shape)
+            w = np.ones(t.shape) if sample_weight is None else _extended.loss.weights(sample_weight, t.shape)
             gradient_size = gradient_size + np.abs(w) * np.minimum(t, 1 - t)
         total = 1 if loss.reduction != "mean" else np.abs(_total(sample_weight, each.shape))
         if loss.reduction != "none":
@@ -177,7 +178,7 @@ def _per_sample(array, ndim):
 
 
 def _total(sample_weight, shape):
-    return _extended._weights(sample_weight, shape).sum()
+    return _extended.loss.weights(sample_weight, shape).sum()
 
 
 def _assert_within(actual, expected, allowance, what):

@@ -58,7 +58,7 @@ def module_of(path):
 
 
 def python_files():
-    return [path for path in sorted(PACKAGE.rglob("*.py")) if path.name != "reference.py"]
+    return [path for path in sorted(PACKAGE.rglob("*.py")) if PACKAGE / "reference" not in path.parents]
 
 
 def test_imports_go_down_and_never_sideways():
@@ -82,7 +82,17 @@ def test_only_commands_that_compare_with_it_import_the_reference():
         "cli/bench_rows.py",
         "cli/demo.py",
     }
-    assert not any(name.startswith("fastloss") for name in imports(PACKAGE / "reference.py"))
+
+
+def test_the_reference_knows_numpy_and_itself():
+    """Only by relative imports, so that it can be loaded a second time under another name."""
+    allowed = {"numpy", "dataclasses", "numbers", "operator", "typing"}
+    for path in sorted((PACKAGE / "reference").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                assert {alias.name.partition(".")[0] for alias in node.names} <= allowed, path.name
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 1 or str(node.module).partition(".")[0] in allowed, path.name
 
 
 def kernel_files():
@@ -149,7 +159,8 @@ def test_a_loss_has_one_name():
     names = concrete(losses)
     assert {snake_case(name) for name in names} == set(listed)
     assert {getattr(losses, name).kernel for name in names} == set(listed)
-    assert names == concrete(reference)
+    # The reference defines more: the two are to be equal once every loss of it has a kernel and a class.
+    assert names <= concrete(reference)
     assert names <= set(fl.__all__)
     for name in listed:
         assert (KERNELS / f"{name}.inc.h").exists()
@@ -160,13 +171,16 @@ def test_a_function_has_one_name():
     listed = re.findall(r"^KERNEL\((?:ROW_FUNCTION|ELEMENT_FUNCTION), (\w+)\)", source, flags=re.MULTILINE)
     assert sorted(listed) == sorted(_core.functions())
     assert set(listed) <= set(fl.__all__)
-    assert set(listed) == {name for name in reference.__all__ if name[0].islower()}
+    # Equal to its names in lower case once the package has statistics of classifications too.
+    assert set(listed) <= {name for name in reference.__all__ if name[0].islower()}
 
 
 def test_the_reference_has_the_same_options_and_methods():
     for name in concrete(losses):
         ours, theirs = getattr(losses, name), getattr(reference, name)
-        assert _options(ours) == _options(theirs)
+        # In one order; to be all of them, with all reductions, once the package has what is only defined so far.
+        shared = {option: default for option, default in _options(theirs).items() if option in _options(ours)}
+        assert list(_options(ours).items()) == list(shared.items())
         assert ours.family == theirs.family
         assert ours.target_kind == theirs.target_kind
         for method in ("__call__", "value_and_grad", "value_grad_hess", "replace"):
