@@ -7,6 +7,7 @@ The heavy ones are skipped, visibly, where they are not installed; `pip install 
 import warnings
 
 import numpy as np
+import onnx_cases
 import pytest
 import scipy.optimize
 import scipy.special
@@ -213,22 +214,14 @@ def test_training_steps_of_pytorch(dtype):
 
 def test_node_tests_of_onnx():
     """SoftmaxCrossEntropyLoss: classes on axis 1; weights of classes and ignored labels become weights of samples."""
-    onnx = oracle("onnx")
-    loader = oracle("onnx.backend.test.loader")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        cases = [case for case in loader.load_model_tests(kind="node") if case.name.startswith("test_sce_")]
+    cases = [case for case in onnx_cases.load() if case.op == "SoftmaxCrossEntropyLoss"]
     ran = 0
     for case in cases:
-        (node, *others) = case.model.graph.node
-        if others or node.op_type != "SoftmaxCrossEntropyLoss":
-            continue  # the same case, written out in smaller operators
-        options = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
-        for (scores, labels, *class_weight), (expected, *log_probability) in case.data_sets:
-            counted = labels != options.get("ignore_index")
+        for (scores, labels, *class_weight), (expected, *log_probability) in case.data:
+            counted = labels != case.options.get("ignore_index")
             targets = np.where(counted, labels, 0)
             sample_weight = (class_weight[0] if class_weight else np.ones(scores.shape[1]))[targets] * counted
-            loss = fl.SoftmaxCrossEntropy(reduction=options["reduction"].decode())
+            loss = fl.SoftmaxCrossEntropy(reduction=case.options["reduction"].decode())
             moved = np.moveaxis(scores, 1, -1)
             assert_allclose(loss(moved, targets, sample_weight), expected, rtol=1e-6, err_msg=case.name)
             if log_probability:
