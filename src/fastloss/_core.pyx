@@ -489,7 +489,7 @@ cdef class Kernel:
         return True
 
     cdef ptrdiff_t run(self, fl_call *call, int real, ptrdiff_t rows, double *total) except -2:
-        """Without the GIL; returns the index of a bad target or -1."""
+        """Without the GIL, unless it is sooner done than given back; returns the index of a bad target or -1."""
         cdef ptrdiff_t bad = -1
         cdef void *scratch = NULL
         cdef fl_kernel kernel = active.kernel[real][self.index]
@@ -509,8 +509,11 @@ cdef class Kernel:
             if scratch == NULL:
                 raise MemoryError("no memory for a band of rows")
         call.scratch = <char *>scratch
-        with nogil:
+        if rows * call.classes <= 4096:
             total[0] = fl_run(call, kernel, outside, rows, count, &bad)
+        else:
+            with nogil:
+                total[0] = fl_run(call, kernel, outside, rows, count, &bad)
         free(scratch)
         return bad
 

@@ -370,7 +370,7 @@ def _lay(array: Array, row: Row) -> Array:
         return np.ascontiguousarray(np.moveaxis(array, -1, row.axis))
     match row.layout:
         case "strided rows":
-            wider = np.zeros((*array.shape[:-1], array.shape[-1] + 24), array.dtype)
+            wider = np.zeros((*array.shape[:-1], array.shape[-1] * 2), array.dtype)
             rows: Array = wider[..., : array.shape[-1]]
             rows[...] = array
             return rows

@@ -33,11 +33,11 @@ static inline void FL_(add_group)(double *sums, const vec *part)
         sums[i] += (double)lane[i] + (double)lane[i + FL_(half_group)];
 }
 
-/* A target in [0, high] is read off its bits: the number is neither negative nor, as an integer, past the bits of `high`
- * when neither x nor top - x has the sign bit. That of -0 is set, too. */
-static FL_INLINE uvec FL_(sign_if_outside)(uvec x, uvec top)
+/* Whether a number may lie outside [0, high], from the largest of the bits of many, as integers: those of a negative
+ * number, of NaN and of what is past `high` are larger than those of `high`. So are those of -0. */
+static FL_INLINE int FL_(may_be_outside)(uvec largest, real high)
 {
-    return x | (top - x);
+    return FL_(any_signed)(FL_(from_bits)(largest | (FL_(bits)(FL_(splat)(high)) - largest)));
 }
 
 /* The first target outside [low, high]; NaN is outside. Blocks that may hold one are looked at one by one. */
@@ -47,20 +47,15 @@ static ptrdiff_t FL_(first_outside)(const fl_call *call, ptrdiff_t first, ptrdif
     const real low = (real)call->low, high = (real)call->high;
     if (isnan(low)) /* any target will do */
         return -1;
-    const uvec top = FL_(bits)(FL_(splat)(high));
     for (ptrdiff_t i = first; i < last; i += FL_BLOCK) {
         const ptrdiff_t n = last - i < FL_BLOCK ? last - i : FL_BLOCK;
-        uvec seen = FL_(bits)(FL_(splat)(low));
+        uvec largest = FL_(bits)(FL_(splat)(0));
         ptrdiff_t j = 0;
-        for (; j + LANES <= n; j += LANES) {
-            const uvec x = FL_(bits)(FL_(load)(t + i + j));
-            seen |= FL_(sign_if_outside)(x, top);
-        }
-        if (j < n) {
-            const uvec x = FL_(bits)(FL_(load_part)(t + i + j, n - j, high));
-            seen |= FL_(sign_if_outside)(x, top);
-        }
-        if (low == 0 && !FL_(any_signed)(FL_(from_bits)(seen)))
+        for (; j + LANES <= n; j += LANES)
+            largest = FL_(max_natural)(largest, FL_(bits)(FL_(load)(t + i + j)));
+        if (j < n)
+            largest = FL_(max_natural)(largest, FL_(bits)(FL_(load_part)(t + i + j, n - j, 0)));
+        if (low == 0 && !FL_(may_be_outside)(largest, high))
             continue;
         for (ptrdiff_t k = 0; k < n; k++)
             if (!(t[i + k] >= low && t[i + k] <= high))
@@ -115,10 +110,9 @@ static FL_INLINE double FL_(plain_groups)(const fl_call *call, ptrdiff_t first, 
     real *const g = order >= 1 ? (real *)call->g.data + first : NULL;
     real *const h = order >= 2 ? (real *)call->h.data + first : NULL;
     const vec c = FL_(splat)((real)call->scale);
-    const uvec top = FL_(bits)(FL_(splat)((real)call->high));
     double sums[FL_(half_group)] = {0};
     vec q[FL_(group_registers)], linear[FL_(group_registers)];
-    uvec seen = FL_(bits)(FL_(splat)(0));
+    uvec largest = FL_(bits)(FL_(splat)(0));
     for (int r = 0; r < FL_(group_registers); r++)
         q[r] = FL_(splat)(0);
     for (ptrdiff_t start = 0; start < groups; start += FL_(short_period)) {
@@ -132,7 +126,7 @@ static FL_INLINE double FL_(plain_groups)(const fl_call *call, ptrdiff_t first, 
                 const ptrdiff_t at = i + r * LANES;
                 const vec target = FL_(load)(t + at);
                 const FL_(terms) e = element_loss(FL_(load)(z + at), target, linear[r], call->option);
-                seen |= FL_(sign_if_outside)(FL_(bits)(target), top);
+                largest = FL_(max_natural)(largest, FL_(bits)(target));
                 q[r] = e.u + FL_(fma)(q[r], e.u, q[r]);
                 linear[r] = e.linear;
                 if (order >= 1)
@@ -150,7 +144,7 @@ static FL_INLINE double FL_(plain_groups)(const fl_call *call, ptrdiff_t first, 
                 q[r] = FL_(splat)(0);
         }
     }
-    *doubtful = FL_(any_signed)(FL_(from_bits)(seen));
+    *doubtful = FL_(may_be_outside)(largest, (real)call->high);
     fl_sum total = {0, 0};
     for (int i = 0; i < FL_(half_group); i++)
         fl_add(&total, sums[i]);

@@ -5,15 +5,15 @@
 #define FL_LABELS_TOGETHER 256
 #define FL_LABELS_AHEAD 4096 /* bytes */
 
-/* whether one of FL_LABELS_TOGETHER indices is none of [0, end) */
+/* whether one of `count` indices is none of [0, end) */
 #define FL_ANY_BAD(kind, type)                                                                                         \
-    static int fl_any_bad_##type(const char *data, uint64_t end)                                                       \
+    static int fl_any_bad_##type(const char *data, ptrdiff_t count, uint64_t end)                                      \
     {                                                                                                                  \
         const type *const p = (const type *)data;                                                                      \
         uint64_t bad = 0;                                                                                              \
-        for (size_t b = 0; b < FL_LABELS_TOGETHER * sizeof(type); b += 64)                                             \
+        for (ptrdiff_t b = 0; b < count * (ptrdiff_t)sizeof(type); b += 64)                                            \
             FL_PREFETCH(data + FL_LABELS_AHEAD + b);                                                                   \
-        for (int i = 0; i < FL_LABELS_TOGETHER; i++)                                                                   \
+        for (ptrdiff_t i = 0; i < count; i++)                                                                          \
             bad |= (uint64_t)(int64_t)p[i] | (end - 1 - (uint64_t)(int64_t)p[i]);                                      \
         return bad >> 63;                                                                                              \
     }
@@ -24,7 +24,7 @@ FL_INDEX_TYPES(FL_ANY_BAD)
 static ptrdiff_t fl_first_bad_label(const fl_samples *y, ptrdiff_t count, ptrdiff_t classes)
 {
     static const struct {
-        int (*any_bad)(const char *data, uint64_t end);
+        int (*any_bad)(const char *data, ptrdiff_t count, uint64_t end);
         ptrdiff_t size;
     } of_kind[] = {
 #define FL_ROW(kind, type) [kind] = {fl_any_bad_##type, sizeof(type)},
@@ -34,8 +34,12 @@ static ptrdiff_t fl_first_bad_label(const fl_samples *y, ptrdiff_t count, ptrdif
     const uint64_t end = (uint64_t)classes;
     ptrdiff_t i = 0;
     if (y->repeat == 1 && y->stride == of_kind[y->kind].size)
-        while (i + FL_LABELS_TOGETHER <= count && !of_kind[y->kind].any_bad(y->data + i * y->stride, end))
-            i += FL_LABELS_TOGETHER;
+        while (i < count) {
+            const ptrdiff_t n = count - i < FL_LABELS_TOGETHER ? count - i : FL_LABELS_TOGETHER;
+            if (of_kind[y->kind].any_bad(y->data + i * y->stride, n, end))
+                break;
+            i += n;
+        }
     for (; i < count; i++)
         if ((uint64_t)fl_index_at(y, i) >= end)
             return i;
@@ -46,22 +50,24 @@ static ptrdiff_t fl_first_bad_label(const fl_samples *y, ptrdiff_t count, ptrdif
  * `copy` */
 static inline const ptrdiff_t *fl_read_indices(const fl_samples *y, ptrdiff_t first, int n, ptrdiff_t *copy)
 {
-    const int together = y->data && y->repeat == 1 && n == FL_ROWS;
-    if (together && y->kind == FL_I64 && y->stride == sizeof(ptrdiff_t))
+    const int adjacent = y->data && y->repeat == 1;
+    if (adjacent && n == FL_ROWS && y->kind == FL_I64 && y->stride == sizeof(ptrdiff_t))
         return (const ptrdiff_t *)y->data + first;
-    switch (together ? y->kind : -1) {
+    for (int i = n; i < FL_ROWS; i++)
+        copy[i] = 0;
+    switch (adjacent ? y->kind : -1) {
 #define FL_COPY(wanted, type)                                                                                          \
     case wanted:                                                                                                       \
         if (y->stride != sizeof(type))                                                                                 \
             break;                                                                                                     \
-        for (int i = 0; i < FL_ROWS; i++)                                                                              \
+        for (int i = 0; i < n; i++)                                                                                    \
             copy[i] = (ptrdiff_t)((const type *)y->data)[first + i];                                                   \
         return copy;
         FL_INDEX_TYPES(FL_COPY)
 #undef FL_COPY
     default: break;
     }
-    for (int i = 0; i < FL_ROWS; i++)
-        copy[i] = y->data && i < n ? (ptrdiff_t)fl_index_at(y, first + i) : 0;
+    for (int i = 0; i < n; i++)
+        copy[i] = y->data ? (ptrdiff_t)fl_index_at(y, first + i) : 0;
     return copy;
 }

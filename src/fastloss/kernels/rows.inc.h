@@ -51,7 +51,7 @@ static FL_INLINE const real *FL_(next_tile)(const fl_rows *array, const real *he
     return here + (length < FL_AHEAD ? FL_AHEAD / length : 1) * size;
 }
 
-/* the targets' scores; g, which may be z, is not written yet */
+/* the targets' scores, as long as g, which may be z, is not written */
 static inline void FL_(target_scores)(const fl_call *call, const FL_(lane_targets) *of, const int side, real *score)
 {
     for (int r = 0; r < side * LANES; r++)
@@ -81,7 +81,7 @@ static FL_INLINE void FL_(narrow_rows)(const fl_call *call, ptrdiff_t first, int
     if (g)
         of.next_g = FL_(next_tile)(&call->g, g, classes, side, &of.next_g_step);
     for (int r = 0; r < side * LANES; r++)
-        number[r] = (real)k[r];
+        number[r] = (real)(int32_t)k[r]; /* few, and every machine converts these in vectors */
     for (int v = 0; v < side; v++) {
         of.y[v] = FL_(load)(number + v * LANES);
         of.c[v] = FL_(splat)((real)call->scale);

@@ -255,6 +255,23 @@ static inline vec FL_(max)(vec a, vec b)
 #endif
 }
 
+/* the larger of unsigned integers */
+static inline uvec FL_(max_natural)(uvec a, uvec b)
+{
+#if FL_VECTOR_BYTES == 64 && FL_BITS == 32
+    return (uvec)_mm512_max_epu32((__m512i)a, (__m512i)b);
+#elif FL_VECTOR_BYTES == 64
+    return (uvec)_mm512_max_epu64((__m512i)a, (__m512i)b);
+#elif FL_VECTOR_BYTES == 32 && FL_BITS == 32
+    return (uvec)_mm256_max_epu32((__m256i)a, (__m256i)b);
+#elif FL_VECTOR_BYTES
+    const uvec mask = (uvec)(a > b);
+    return (a & mask) | (b & ~mask);
+#else
+    return a > b ? a : b;
+#endif
+}
+
 static inline vec FL_(abs)(vec v)
 {
     return FL_(from_bits)(FL_(bits)(v) & ~FL_(bits)(FL_(splat)((real)-0.0)));
