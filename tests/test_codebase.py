@@ -239,3 +239,5 @@ def test_sources_that_are_installed_are_all_listed():
     for path in PACKAGE.iterdir():
         if path.suffix in {".py", ".pyi"} or path.name == "py.typed":
             assert f"'{path.name}'" in build, f"{path.name} is not installed"
+        elif path.is_dir() and (path / "__init__.py").exists():
+            assert f"'{path.name}'" in build.partition("foreach folder : [")[2], f"{path.name} is not installed"

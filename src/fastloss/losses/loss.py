@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What all losses share: their three methods, and how options are checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import operator
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from fastloss._core import Kernel
+from fastloss.evaluate import AlongAxis, evaluate
+
+Reduction: TypeAlias = Literal["mean", "sum", "none"]
+Array: TypeAlias = npt.NDArray[Any]
+
+
+def check_choice(name: str, value: object, choices: object) -> None:
+    """Raise unless the value is one of a Literal's."""
+    allowed = get_args(choices)
+    if isinstance(value, bool) or value not in allowed:
+        expected = ", ".join(repr(choice) for choice in allowed)
+        raise ValueError(f"{name}: expected one of {expected}, got {value!r}")
+
+
+def checked_axis(value: Any) -> int:
+    """Return an axis as a plain integer, or raise."""
+    try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"axis: expected an integer, got {value!r}") from None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Loss:
+    """What every loss can do: its value, with the gradient, with the diagonal of the Hessian.
+
+    A loss is a small immutable object: options are given once, to the constructor, by name. Losses with the same
+    options are equal, hash alike, and can be pickled.
+
+    Attributes
+    ----------
+    reduction : {"mean", "sum", "none"}
+        An option of every loss. ``"mean"``, the default, divides by the sum of the weights; ``"none"`` gives one value
+        per sample, and the gradient and Hessian of their sum.
+
+    Raises
+    ------
+    ValueError
+        If an option is not one of its choices.
+
+    Notes
+    -----
+    Derived classes declare their options, the reduction last, name their kernel and say what their targets are;
+    everything else is here.
+    """
+
+    # A field here would stand before a loss's own options in its signature and repr.
+    @property
+    def reduction(self) -> Reduction:
+        """How the losses of the samples become one value."""
+        raise NotImplementedError
+
+    axis = -1  # of the classes; an option where there are classes
+
+    kernel: ClassVar[str]
+    family: ClassVar[Literal["rowwise", "elementwise"]]
+    target_kind: ClassVar[Literal["class index", "probability"]]
+    target_range: ClassVar[tuple[float, float]] = (math.nan, math.nan)
+    # Of each instance; declared so that they are not taken for options.
+    _kernel: ClassVar[Kernel]
+    _entry: ClassVar[Kernel | AlongAxis]
+
+    def __post_init__(self) -> None:
+        check_choice("reduction", self.reduction, Reduction)
+        self._check_options()
+        kernel = Kernel(self.kernel, self.reduction, self._kernel_options(), *self.target_range)
+        object.__setattr__(self, "_kernel", kernel)
+        object.__setattr__(self, "_entry", kernel if self.axis == -1 else AlongAxis(kernel, self.axis))
+
+    def _check_options(self) -> None:
+        """Raise TypeError or ValueError for options that make no sense."""
+
+    def _kernel_options(self) -> tuple[float, ...]:
+        """Return the options as the numbers that the kernel's head comment lists."""
+        return ()
+
+    def __call__(
+        self, scores: npt.ArrayLike, targets: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
+    ) -> Any:
+        """Return the loss.
+
+        Parameters
+        ----------
+        scores : array_like of real numbers
+            float32 and float64 are read where they lie. Other types, and layouts that the kernels do not know, are
+            converted block by block.
+        targets : array_like
+            What the class says.
+        sample_weight : array_like of real numbers, optional
+            One weight per sample, or a shape that is a leading part of the samples' shape; each weight then covers
+            all samples below it. A sample of weight 0 does not count, whatever it holds.
+
+        Returns
+        -------
+        float or numpy.ndarray
+            A float for the reductions ``"mean"`` and ``"sum"``. NaN for the mean of nothing. One number per sample,
+            times its weight, for ``"none"``.
+
+        Raises
+        ------
+        TypeError
+            If an argument has a type of which no loss can be made: objects, strings, complex numbers.
+        ValueError
+            If shapes do not fit, a target is out of range, or a weight is not finite.
+        """
+        return evaluate(self, scores, targets, sample_weight, None, None, 0)
+
+    def value_and_grad(
+        self,
+        scores: npt.ArrayLike,
+        targets: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None = None,
+        *,
+        out: Array | None = None,
+    ) -> tuple[Any, Array]:
+        """Return the loss and its gradient by the scores.
+
+        Parameters
+        ----------
+        scores, targets, sample_weight : array_like
+            As for calling the loss.
+        out : numpy.ndarray, optional
+            Where the gradient goes: an array of the shape and dtype of the scores, which may be the scores
+            themselves.
+
+        Returns
+        -------
+        value : float or numpy.ndarray
+            As for calling the loss.
+        gradient : numpy.ndarray
+            `out`, or a new array of the shape and dtype of the scores (float64 for integers), laid out as they are.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for calling the loss, and if `out` has the wrong type or shape, is read-only or overlaps an input
+            other than being the scores. The scores then are unchanged, also where `out` is the scores; another `out`
+            may have been written in part if a probability is out of range, and is unchanged otherwise.
+        """
+        result: tuple[Any, Array] = evaluate(self, scores, targets, sample_weight, out, None, 1)
+        return result
+
+    def value_grad_hess(
+        self,
+        scores: npt.ArrayLike,
+        targets: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None = None,
+        *,
+        out: Array | None = None,
+        hess_out: Array | None = None,
+    ) -> tuple[Any, Array, Array]:
+        """Return the loss, its gradient and the diagonal of its Hessian by the scores.
+
+        Parameters
+        ----------
+        scores, targets, sample_weight : array_like
+            As for calling the loss.
+        out, hess_out : numpy.ndarray, optional
+            Where gradient and Hessian go: arrays of the shape and dtype of the scores. `out` may be the scores
+            themselves.
+
+        Returns
+        -------
+        value : float or numpy.ndarray
+            As for calling the loss.
+        gradient, hessian : numpy.ndarray
+            `out` and `hess_out`, or new arrays of the shape and dtype of the scores (float64 for integers), laid out
+            as they are.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for `value_and_grad`.
+        """
+        result: tuple[Any, Array, Array] = evaluate(self, scores, targets, sample_weight, out, hess_out, 2)
+        return result
+
+    def replace(self, **options: Any) -> Loss:
+        """Return a loss with some options changed.
+
+        Parameters
+        ----------
+        **options
+            Options of the constructor.
+
+        Returns
+        -------
+        Loss
+            A new loss of the same class.
+        """
+        return dataclasses.replace(self, **options)
+
+    __replace__ = replace
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            object.__setattr__(self, name, value)
+        self.__post_init__()
