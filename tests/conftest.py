@@ -155,7 +155,7 @@ def exact(loss, scores, targets, sample_weight=None):
             t = np.asarray(targets, dtype=np.longdouble)
             w = np.ones(t.shape) if sample_weight is None else _extended.loss.weights(sample_weight, t.shape)
             gradient_size = gradient_size + np.abs(w) * np.minimum(t, 1 - t)
-        total = 1 if loss.reduction != "mean" else np.abs(_total(sample_weight, each.shape))
+        total = np.abs(_divisor(loss, sample_weight, each.shape))
         if loss.reduction != "none":
             value_size = value_size.sum()
 
@@ -177,8 +177,9 @@ def _per_sample(array, ndim):
     return array.sum(axis=-1) if array.ndim > ndim else array
 
 
-def _total(sample_weight, shape):
-    return _extended.loss.weights(sample_weight, shape).sum()
+def _divisor(loss, sample_weight, shape):
+    w = _extended.loss.weights(sample_weight, shape)
+    return {"mean": w.sum(), "batch_mean": np.count_nonzero(w)}.get(loss.reduction, 1)
 
 
 def _assert_within(actual, expected, allowance, what):

@@ -76,7 +76,7 @@ def _evaluates_like(a, b):
 
 
 def test_replace_changes_what_is_computed(loss):
-    for reduction in ("mean", "sum", "none"):
+    for reduction in ("mean", "sum", "none", "batch_mean"):
         changed = loss.replace(reduction=reduction)
         assert changed.reduction == reduction
         assert type(changed) is type(loss)
@@ -117,7 +117,7 @@ def test_every_option_is_checked(loss):
 
 @pytest.mark.parametrize("reduction", ["average", "Mean", "", None, 1])
 def test_unknown_reductions(loss, reduction):
-    with pytest.raises(ValueError, match=r"reduction.*mean.*sum.*none"):
+    with pytest.raises(ValueError, match=r"reduction.*mean.*sum.*none.*batch_mean"):
         type(loss)(reduction=reduction)
 
 

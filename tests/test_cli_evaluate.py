@@ -117,6 +117,19 @@ def test_sum(name, folder, capsys):
     assert np.array_equal(np.load("g.npy"), gradient)
 
 
+@pytest.mark.parametrize("name", LOSSES)
+def test_batch_mean(name, folder, capsys):
+    scores, targets = make(name, (90, 5))
+    save(scores, targets)
+    weight = np.random.default_rng(1).choice([0.0, 0.5, 2.0], 90)
+    np.save("w.npy", weight)
+    value, gradient = make_loss(name, ["reduction=batch_mean"]).value_and_grad(scores, targets, weight)
+    arguments = ["--loss", name, "--option", "reduction=batch_mean", "--sample-weight", "w.npy"]
+    assert evaluate(capsys, *arguments)["mean_loss"] == near(value, name)
+    assert evaluate(capsys, *arguments, "--grad", "g.npy")["mean_loss"] == near(value, name)
+    np.testing.assert_allclose(np.load("g.npy"), gradient, rtol=1e-6)
+
+
 @pytest.mark.parametrize(("score_order", "target_order"), [("C", "F"), ("F", "C")])
 def test_files_of_different_order(score_order, target_order, folder, capsys):
     scores, targets = make("sigmoid-cross-entropy", (6, 10, 3))

@@ -47,6 +47,24 @@ def test_weighted_mean_divides_by_the_weights(loss, dtype, isa, make_samples):
     assert_allclose(mean, (sample_weight @ each).sum() / (8 * each.shape[1]), rtol=8 * np.finfo(dtype).eps)
 
 
+def test_batch_mean_divides_by_the_samples_that_count(loss, dtype, isa, make_samples):
+    scores, targets, _ = make_samples(loss, dtype, (4, 5))
+    sample_weight = np.array([1.0, 2.0, 0.0, -5.0])
+    weighted = loss.replace(reduction="sum").value_grad_hess(scores, targets, sample_weight)
+    count = 3 if loss.family == "rowwise" else 15
+    result = loss.replace(reduction="batch_mean").value_grad_hess(scores, targets, sample_weight)
+    for actual, total in zip(result, weighted, strict=True):
+        assert_allclose(actual, total / count, rtol=4 * np.finfo(dtype).eps)
+    # Weights that cancel have no mean, but these samples count.
+    cancelling = np.array([1.0, -1.0, 2.0, -2.0])
+    value = loss.replace(reduction="batch_mean")(scores, targets, cancelling)
+    assert_allclose(
+        value,
+        loss.replace(reduction="sum")(scores, targets, cancelling) / (4 * count / 3),
+        rtol=4 * np.finfo(dtype).eps,
+    )
+
+
 @pytest.mark.parametrize("size", [1e-200, 1e-44, 1e44, 1e200])
 def test_weights_of_any_size(loss, dtype, isa, size, make_samples):
     """A mean does not depend on the size of the weights, also where it is beyond the dtype of the scores."""
@@ -92,7 +110,7 @@ def test_nothing_counts(loss, dtype, isa, case):
         warnings.simplefilter("error")
         out, hess_out = np.full((rows, 3), NAN, dtype=dtype), np.full((rows, 3), NAN, dtype=dtype)
         value, gradient, hessian = loss.value_grad_hess(scores, targets, sample_weight, out=out, hess_out=hess_out)
-    if loss.reduction == "mean":
+    if loss.reduction in {"mean", "batch_mean"}:
         assert np.isnan(value)
     else:
         assert not np.any(value)
@@ -359,7 +377,7 @@ def test_float16_mean_of_many_rows_does_not_overflow(loss, isa):
     scores, targets = counted(loss, (100_000, 10), np.float16)
     one = loss.replace(reduction="none")(scores[:1], targets[:1])
     expected = loss(scores, targets)
-    if loss.reduction == "mean":
+    if loss.reduction in {"mean", "batch_mean"}:
         assert_allclose(expected, one.mean(dtype=float), rtol=4 * np.finfo(np.float32).eps)
     elif loss.reduction == "sum":
         assert_allclose(expected, 100_000 * one.sum(dtype=float), rtol=4 * np.finfo(np.float32).eps)

@@ -35,6 +35,6 @@ class Kernel:
         out: object,
         hess_out: object,
         order: int,
-        total_weight: float | None = None,
+        divisor: float | None = None,
     ) -> Any: ...
     def map(self, scores: object, out: object) -> Any: ...

@@ -51,6 +51,7 @@ cdef extern from "fastloss.h" nogil:
     const fl_table *fl_select(const char *name)
     const char *fl_isa_name(int index, int *runnable)
     double fl_sum_weights(const fl_samples *w, ptrdiff_t count)
+    ptrdiff_t fl_count_weights(const fl_samples *w, ptrdiff_t count)
     size_t fl_scratch_bytes(const fl_call *call, size_t size)
     double fl_run(const fl_call *call, fl_kernel kernel, fl_check outside, ptrdiff_t rows, int threads, ptrdiff_t *bad)
 
@@ -307,7 +308,7 @@ class BadTarget(Exception):
 
 
 def sum_weights(const double[::1] weights):
-    """The sum that a mean divides by."""
+    """The sum that a weighted mean divides by."""
     cdef fl_samples samples
     if weights.shape[0] == 0:
         return 0.0
@@ -325,7 +326,7 @@ cdef class Kernel:
     """
 
     cdef int index, family
-    cdef bint mean, each
+    cdef bint mean, each, counted
     cdef double low, high
     cdef double option[8]
 
@@ -335,7 +336,8 @@ cdef class Kernel:
         cdef int i
         self.index = _names[name]
         self.family = fl_kernel_families[self.index]
-        self.mean = reduction == "mean"
+        self.counted = reduction == "batch_mean"
+        self.mean = reduction == "mean" or self.counted
         self.each = reduction == "none"
         self.low = low
         self.high = high
@@ -344,12 +346,12 @@ cdef class Kernel:
         for i in range(8):
             self.option[i] = options[i] if i < len(options) else 0
 
-    def direct(self, scores, targets, weight, out, hess_out, int order, total_weight=None):
+    def direct(self, scores, targets, weight, out, hess_out, int order, divisor=None):
         """Evaluate if every argument can be read and written where it lies, else return None.
 
         `order` is 0 for the value, 1 with the gradient, 2 with the Hessian diagonal; `out` and `hess_out` are made
-        when they are None. `total_weight` replaces the sum of the weights when this call is part of a larger one, and
-        the value then is the sum. Raises BadTarget.
+        when they are None. `divisor` is that of a mean when this call is part of a larger one, and the value then
+        is the sum. Raises BadTarget.
         """
         if type(scores) is not plain or type(targets) is not plain:
             return None
@@ -360,13 +362,13 @@ cdef class Kernel:
         cdef Views views
         views.count = 0
         try:
-            return self.evaluate(&views, scores, targets, weight, out, hess_out, order, total_weight)
+            return self.evaluate(&views, scores, targets, weight, out, hess_out, order, divisor)
         finally:
             give_back(&views)
 
     cdef object evaluate(
         self, Views *views, object scores, object targets, object weight, object out, object hess_out, int order,
-        object total_weight,
+        object given_divisor,
     ):
         cdef fl_call call
         cdef bint rowwise = self.family == FL_ROWWISE
@@ -374,7 +376,7 @@ cdef class Kernel:
         cdef Py_buffer *t = take(views, targets, 0)
         cdef int real = real_type(z), kind, axis
         cdef ptrdiff_t rows = 1, bad = -1
-        cdef double sum_of_weights, total = 0
+        cdef double divisor, total = 0
         if real < 0 or t == NULL:
             return None
         call.low = self.low
@@ -404,11 +406,14 @@ cdef class Kernel:
             rows *= z.shape[axis]
         if weight is not None and not self.take_weights(weight, views, &call, t, rows):
             return None
-        sum_of_weights = fl_sum_weights(&call.w, rows) if call.w.data != NULL else <double>rows
-        if total_weight is not None:
-            sum_of_weights = total_weight
-        if sum_of_weights != 0 and not DBL_MIN <= fabs(sum_of_weights) <= DBL_MAX:
-            return None
+        if given_divisor is not None:
+            divisor = given_divisor
+        else:
+            divisor = fl_sum_weights(&call.w, rows) if call.w.data != NULL else <double>rows
+            if divisor != 0 and not DBL_MIN <= fabs(divisor) <= DBL_MAX:
+                return None
+            if self.counted and call.w.data != NULL:
+                divisor = <double>fl_count_weights(&call.w, rows)
 
         if order >= 1:
             if out is None:
@@ -424,7 +429,7 @@ cdef class Kernel:
                 return None
         cdef Py_buffer *l
         each = None
-        if self.each and total_weight is None:
+        if self.each and given_divisor is None:
             each = empty(scores.shape[:sample_axes], scores.dtype)
             l = take(views, each, PyBUF_WRITABLE)
             call.l = l.buf
@@ -433,20 +438,20 @@ cdef class Kernel:
             bad = active.bad_label(&call.y, rows, call.classes)
             if bad >= 0:
                 raise BadTarget(bad, targets.reshape(-1)[bad])
-        cdef bint nothing_counts = rows == 0 or (self.mean and sum_of_weights == 0)
+        cdef bint nothing_counts = rows == 0 or (self.mean and divisor == 0)
         if nothing_counts:
             if out is not None and order >= 1:
                 out[...] = 0
             if hess_out is not None and order >= 2:
                 hess_out[...] = 0
-            total = float("nan") if self.mean and total_weight is None else 0.0
+            total = float("nan") if self.mean and given_divisor is None else 0.0
         else:
-            call.scale = 1 / sum_of_weights if self.mean else 1
+            call.scale = 1 / divisor if self.mean else 1
             bad = self.run(&call, real, rows, &total)
             if bad >= 0:
                 raise BadTarget(bad, targets.reshape(-1)[bad])
-            if self.mean and total_weight is None:
-                total = total / sum_of_weights
+            if self.mean and given_divisor is None:
+                total = total / divisor
         value = total if each is None else each
         if order == 0:
             return value

@@ -128,7 +128,11 @@ def _convert_and_evaluate(
     if loss.axis != -1:
         scores, *views = [np.moveaxis(array, loss.axis, -1) for array in (scores, *plain)]
     each = np.empty(samples, work) if loss.reduction == "none" else None
-    divisor = total_weight if loss.reduction == "mean" else None
+    divisor: float | None = None
+    if loss.reduction == "mean":
+        divisor = total_weight
+    elif loss.reduction == "batch_mean":
+        divisor = float(math.prod(samples) if weights is None else np.count_nonzero(weights))
     totals: list[float] = []
     if divisor == 0:  # nothing counts
         for view in views:

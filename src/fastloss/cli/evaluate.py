@@ -66,7 +66,7 @@ def add_parser(commands: Any) -> None:
         "--grad",
         type=Path,
         metavar="OUT.npy",
-        help="write the gradient of the mean (of the sum with reduction=sum) with respect to the scores;"
+        help="write the gradient of the mean (of the reduction that is asked for) with respect to the scores;"
         " float32 if they are float16",
     )
     parser.add_argument(
@@ -131,8 +131,9 @@ def _evaluate(
     block_losses = loss.replace(reduction="none")
     total = samples.total_weight
     # A block knows nothing of the others: the gradient of the mean is that of a sum with smaller weights.
-    divided = gradient is not None and loss.reduction == "mean"
-    scale = (1 / total if total else 0.0) if divided else 1.0
+    divisor = samples.counted if loss.reduction == "batch_mean" else total
+    divided = gradient is not None and loss.reduction != "sum"
+    scale = (1 / divisor if divisor else 0.0) if divided else 1.0
     hit = _hit_test(loss)
     values, hits = [], []
     buffer = np.empty(0, samples.gradient_dtype)
@@ -160,7 +161,7 @@ def _evaluate(
             shown.update(stop - start)
     seconds = time.perf_counter() - started
     value = _sum(values)
-    mean = math.nan if total == 0 else value if divided else value / total
+    mean = math.nan if divisor == 0 else value if divided else value / divisor
     return _Result(
         mean_loss=mean,
         sum_loss=value if loss.reduction == "sum" else None,

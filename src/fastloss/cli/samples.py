@@ -33,8 +33,8 @@ class Samples:
         Number of rows and of samples; an elementwise loss has a sample per score.
     bytes : int
         Size of all that is read.
-    total_weight : float
-        Sum of the weights of all samples.
+    total_weight, counted : float
+        Sum of the weights of all samples, and how many of them are not 0.
     value_dtype, gradient_dtype : dtype
         Of the loss per sample and of the gradient.
     """
@@ -51,7 +51,9 @@ class Samples:
         self._check_dtypes(loss)
         files = [scores, targets] if weights is None else [scores, targets, weights]
         self.bytes = sum(math.prod(file.shape) * file.dtype.itemsize for file in files)
-        self.total_weight = float(self.count) if weights is None else self._sum_weights(weights)
+        self.total_weight = self.counted = float(self.count)
+        if weights is not None:
+            self._sum_weights(weights)
 
     def _check_shapes(self, rowwise: bool) -> None:
         shape = self.scores.shape
@@ -84,10 +86,11 @@ class Samples:
         half = gradient.dtype == np.float16
         self.gradient_dtype: np.dtype[Any] = np.dtype(np.float32) if half else gradient.dtype
 
-    def _sum_weights(self, weights: ArrayReader) -> float:
+    def _sum_weights(self, weights: ArrayReader) -> None:
         size = math.prod(weights.shape)
         step = BLOCK_BYTES // weights.dtype.itemsize
         sums = []
+        counted = 0
         for start in range(0, size if self.count else 0, step):
             block = weights.rows(start, min(start + step, size), 0)
             finite = np.isfinite(block)
@@ -97,7 +100,9 @@ class Samples:
                     f"{weights.path}: expected finite weights, got {block[position]} at position {start + position}"
                 )
             sums.append(float(block.sum(dtype=np.float64)))
-        return math.fsum(sums) * (self.count // max(1, size))
+            counted += int(np.count_nonzero(block))
+        repeat = self.count // max(1, size)
+        self.total_weight, self.counted = math.fsum(sums) * repeat, float(counted * repeat)
 
     def blocks(self) -> Iterator[tuple[int, int]]:
         """Yield ranges of rows that together are all rows."""

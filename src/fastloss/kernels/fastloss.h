@@ -96,6 +96,7 @@ const char *fl_isa_name(int index, int *runnable); /* built instruction sets, be
 
 /* samples.c */
 double fl_sum_weights(const fl_samples *w, ptrdiff_t count); /* count: of samples, a multiple of w->repeat */
+ptrdiff_t fl_count_weights(const fl_samples *w, ptrdiff_t count); /* how many are not 0 */
 
 /* The rows from `start` on, at most `rows`, that lie in one inner part of all arrays. */
 static inline int fl_rows_within(const fl_call *call, ptrdiff_t start, int rows)

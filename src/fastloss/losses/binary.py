@@ -17,7 +17,7 @@ class SigmoidCrossEntropy(Loss):
 
     Parameters
     ----------
-    reduction : {"mean", "sum", "none"}, default: "mean"
+    reduction : {"mean", "sum", "none", "batch_mean"}, default: "mean"
         How the losses of the elements become one value.
 
     Raises

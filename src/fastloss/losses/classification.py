@@ -24,7 +24,7 @@ class SoftmaxCrossEntropy(Loss):
     ----------
     axis : int, default: -1
         The axis of the classes. Targets have the shape of the scores without it.
-    reduction : {"mean", "sum", "none"}, default: "mean"
+    reduction : {"mean", "sum", "none", "batch_mean"}, default: "mean"
         How the losses of the samples become one value.
 
     Raises
@@ -101,7 +101,7 @@ class MulticlassHinge(Loss):
         2 squares the violations.
     axis : int, default: -1
         The axis of the classes. Targets have the shape of the scores without it.
-    reduction : {"mean", "sum", "none"}, default: "mean"
+    reduction : {"mean", "sum", "none", "batch_mean"}, default: "mean"
         How the losses of the samples become one value.
 
     Raises

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from fastloss._core import Kernel
 from fastloss.evaluate import AlongAxis, evaluate
 
-Reduction: TypeAlias = Literal["mean", "sum", "none"]
+Reduction: TypeAlias = Literal["mean", "sum", "none", "batch_mean"]
 Array: TypeAlias = npt.NDArray[Any]
 
 
@@ -45,9 +45,10 @@ class Loss:
 
     Attributes
     ----------
-    reduction : {"mean", "sum", "none"}
-        An option of every loss. ``"mean"``, the default, divides by the sum of the weights; ``"none"`` gives one value
-        per sample, and the gradient and Hessian of their sum.
+    reduction : {"mean", "sum", "none", "batch_mean"}
+        An option of every loss. ``"mean"``, the default, divides by the sum of the weights; ``"batch_mean"`` by the
+        number of samples whose weight is not 0; ``"none"`` gives one value per sample, and the gradient and Hessian of
+        their sum.
 
     Raises
     ------
@@ -109,8 +110,8 @@ class Loss:
         Returns
         -------
         float or numpy.ndarray
-            A float for the reductions ``"mean"`` and ``"sum"``. NaN for the mean of nothing. One number per sample,
-            times its weight, for ``"none"``.
+            A float for the reductions ``"mean"``, ``"batch_mean"`` and ``"sum"``. NaN for the mean of nothing. One
+            number per sample, times its weight, for ``"none"``.
 
         Raises
         ------
