@@ -34,8 +34,9 @@ SHAPES = [
 ]
 
 # Options that are not finite sets: the values to test. A margin that no binary number is equal to, and that float32
-# rounds; `test_margins` tries others. Other axes give what the last one gives, which `test_layouts.py` is about.
-OTHER_OPTIONS = {"margin": (0.3,), "axis": (-1,)}
+# rounds; `test_margins` tries others. Other axes give what the last one gives, which `test_layouts.py` is about;
+# weights of classes and ignored samples give what weights of samples give, which `test_weights_by_class.py` is about.
+OTHER_OPTIONS = {"margin": (0.3,), "axis": (-1,), "class_weight": (None,), "ignore_index": (None,)}
 
 # Allowed distances from the exact result, in units of the last place (`eps`) of the dtype that is computed in,
 # relative to the exact result. exp, log1p and the division are each good to about 1, a sum of positive terms to

@@ -215,7 +215,7 @@ def test_versions_agree():
 
 
 def written_files():
-    kinds = {".py", ".pyx", ".pyi", ".c", ".h", ".def", ".build", ".rst", ".md", ".toml", ".sh", ".yml"}
+    kinds = {".py", ".pyx", ".pxi", ".pyi", ".c", ".h", ".def", ".build", ".rst", ".md", ".toml", ".sh", ".yml"}
     folders = ("src", "tests", "benchmarks", "docs", "examples", "tools")
     found = [path for folder in folders for path in sorted((ROOT / folder).rglob("*")) if path.suffix in kinds]
     return [path for path in found if not any(part.startswith("_build") or part[0] == "." for part in path.parts)]
@@ -229,7 +229,7 @@ def test_no_file_is_long():
 
 def test_every_source_file_names_its_licence():
     for path in written_files():
-        if path.suffix in {".py", ".pyx", ".c", ".h", ".def", ".build"}:
+        if path.suffix in {".py", ".pyx", ".pxi", ".c", ".h", ".def", ".build"}:
             head = path.read_text(encoding="utf-8")[:300]
             assert "SPDX-License-Identifier: BSD-3-Clause" in head, path.relative_to(ROOT)
 

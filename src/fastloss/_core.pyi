@@ -26,7 +26,10 @@ class Kernel:
         options: tuple[float, ...] = (),
         low: float = ...,
         high: float = ...,
+        class_weight: tuple[float, ...] | None = None,
+        ignore_index: int | None = None,
     ) -> None: ...
+    def sum_weights(self, targets: object, weight: object, classes: int) -> tuple[float, float]: ...
     def direct(
         self,
         scores: object,

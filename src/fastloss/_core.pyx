@@ -19,6 +19,8 @@ import os
 from numpy import empty, empty_like, ndarray
 
 
+from libc.stdint cimport int64_t
+
 cdef extern from "fastloss.h" nogil:
     const int FL_KERNELS, FL_OPTIONS, FL_ROWWISE, FL_ELEMENTWISE, FL_ROW_FUNCTION, FL_ELEMENT_FUNCTION
     const int FL_I8, FL_U8, FL_I16, FL_U16, FL_I32, FL_U32, FL_I64, FL_U64, FL_F32, FL_F64
@@ -33,6 +35,9 @@ cdef extern from "fastloss.h" nogil:
         fl_rows z, g, h
         const void *t
         fl_samples y, w
+        const double *class_weight
+        int64_t ignored
+        int some_ignored
         void *l
         char *scratch
         size_t scratch_bytes
@@ -45,13 +50,15 @@ cdef extern from "fastloss.h" nogil:
         const char *name
         fl_kernel kernel[2][1000]
         fl_check outside[2]
-        ptrdiff_t (*bad_label)(const fl_samples *y, ptrdiff_t count, ptrdiff_t classes)
+        ptrdiff_t (*bad_label)(const fl_call *call, ptrdiff_t rows)
+        double (*sum_weights)(const fl_call *call, ptrdiff_t rows, double *count)
     const char *fl_kernel_names[1000]
     const int fl_kernel_families[1000]
     const fl_table *fl_select(const char *name)
     const char *fl_isa_name(int index, int *runnable)
     double fl_sum_weights(const fl_samples *w, ptrdiff_t count)
     ptrdiff_t fl_count_weights(const fl_samples *w, ptrdiff_t count)
+    bint fl_weighted(const fl_call *call)
     size_t fl_scratch_bytes(const fl_call *call, size_t size)
     double fl_run(const fl_call *call, fl_kernel kernel, fl_check outside, ptrdiff_t rows, int threads, ptrdiff_t *bad)
 
@@ -126,181 +133,7 @@ def thread_count():
 cdef dict _names = {fl_kernel_names[i].decode(): i for i in range(FL_KERNELS)}
 
 
-cdef struct Bounds:
-    const char *first
-    const char *last
-
-
-cdef Bounds extent(const Py_buffer *view) noexcept:
-    """The bytes that a non-empty view may touch."""
-    cdef Bounds bounds
-    cdef int axis
-    cdef ptrdiff_t reach
-    bounds.first = <const char *>view.buf
-    bounds.last = bounds.first + view.itemsize
-    for axis in range(view.ndim):
-        reach = view.strides[axis] * (view.shape[axis] - 1)
-        if reach < 0:
-            bounds.first += reach
-        else:
-            bounds.last += reach
-    return bounds
-
-
-cdef bint apart(const Py_buffer *a, const Py_buffer *b) noexcept:
-    cdef Bounds x = extent(a), y = extent(b)
-    return x.last <= y.first or y.last <= x.first
-
-
-cdef int real_type(const Py_buffer *view) noexcept:
-    """0 for native float32, 1 for native float64, -1 for all else."""
-    if view == NULL or view.format == NULL or view.format[0] == 0 or view.format[1] != 0:
-        return -1
-    if view.format[0] == b"f":
-        return 0
-    return 1 if view.format[0] == b"d" else -1
-
-
-cdef int integer_kind(const Py_buffer *view) noexcept:
-    """FL_I8 ... FL_U64 by size and sign, -1 for all else."""
-    cdef int base
-    if view == NULL or view.format == NULL or view.format[0] == 0 or view.format[1] != 0:
-        return -1
-    if view.itemsize == 1:
-        base = FL_I8
-    elif view.itemsize == 2:
-        base = FL_I16
-    elif view.itemsize == 4:
-        base = FL_I32
-    elif view.itemsize == 8:
-        base = FL_I64
-    else:
-        return -1
-    if view.format[0] in b"bhilq":
-        return base
-    return base + 1 if view.format[0] in b"BHILQ" else -1
-
-
-cdef bint aligned(const Py_buffer *view) noexcept:
-    cdef int axis
-    if <size_t>view.buf % <size_t>view.itemsize:
-        return False
-    for axis in range(view.ndim):
-        if view.strides[axis] % view.itemsize:
-            return False
-    return True
-
-
-cdef bint rows_of(const Py_buffer *view, fl_rows *rows) noexcept:
-    """Whether rows along the last axis lie at one distance, or in parts of equal length that do; and where."""
-    cdef int axis, last = view.ndim - 1
-    cdef ptrdiff_t length, stride, part = 0
-    if last < 0 or not aligned(view):
-        return False
-    rows.data = view.buf
-    rows.step = view.strides[last] // view.itemsize if view.shape[last] > 1 else 1
-    rows.inner = 1
-    rows.row = view.shape[last]
-    rows.outer = 0
-    for axis in range(last - 1, -1, -1):
-        length = view.shape[axis]
-        stride = view.strides[axis] // view.itemsize
-        if length == 1:
-            continue
-        if rows.inner == 1 and part == 0:
-            rows.row = stride
-            rows.inner = length
-        elif part == 0 and stride == rows.row * rows.inner:
-            rows.inner *= length
-        elif part == 0:
-            rows.outer = stride
-            part = length
-        elif stride == rows.outer * part:
-            part *= length
-        else:
-            return False
-    if part == 0:
-        rows.inner = PTRDIFF_MAX
-    return True
-
-
-cdef bint spread(const Py_buffer *view) noexcept:
-    """Whether no two elements share memory; False also where that is not seen at once."""
-    cdef int axis, other, inner
-    cdef ptrdiff_t stride, reach
-    for axis in range(view.ndim):
-        if view.shape[axis] < 2:
-            continue
-        # an axis steps over all that the axes of smaller steps reach
-        stride = abs(view.strides[axis])
-        reach = view.itemsize
-        for other in range(view.ndim):
-            inner = abs(view.strides[other]) < stride or (abs(view.strides[other]) == stride and other > axis)
-            if inner and other != axis and view.shape[other] > 1:
-                reach += abs(view.strides[other]) * (view.shape[other] - 1)
-        if stride < reach:
-            return False
-    return True
-
-
-cdef bint contiguous(const Py_buffer *view) noexcept:
-    cdef int axis
-    cdef ptrdiff_t expected = view.itemsize
-    if not aligned(view):
-        return False
-    for axis in range(view.ndim - 1, -1, -1):
-        if view.shape[axis] > 1 and view.strides[axis] != expected:
-            return False
-        expected *= view.shape[axis]
-    return True
-
-
-cdef bint same_shape(const Py_buffer *a, const Py_buffer *b, int axes) noexcept:
-    cdef int axis
-    for axis in range(axes):
-        if a.shape[axis] != b.shape[axis]:
-            return False
-    return True
-
-
-cdef bint samples_of(const Py_buffer *view, fl_samples *samples, int kind) noexcept:
-    """Samples in order at one distance."""
-    samples.data = <const char *>view.buf
-    samples.stride = view.itemsize
-    samples.repeat = 1
-    samples.kind = kind
-    if view.ndim == 1 and aligned(view):
-        samples.stride = view.strides[0]
-        return True
-    return contiguous(view)
-
-
-cdef struct Views:
-    # the buffers of one call, given back when it ends
-    Py_buffer view[6]
-    int count
-
-
-cdef Py_buffer *take(Views *views, object array, int flags):
-    """NULL if there is no such buffer: read-only memory, or a type without a format."""
-    cdef Py_buffer *view = &views.view[views.count]
-    try:
-        PyObject_GetBuffer(array, view, flags | PyBUF_STRIDES | PyBUF_FORMAT)
-    except (ValueError, BufferError):
-        return NULL
-    views.count += 1
-    return view
-
-
-cdef void give_back(Views *views) noexcept:
-    cdef int i
-    for i in range(views.count):
-        PyBuffer_Release(&views.view[i])
-
-
-cdef object like(object scores, const Py_buffer *view):
-    """A new array that lies in memory as the scores do, if they repeat no element."""
-    return empty_like(scores) if contiguous(view) or spread(view) else empty(scores.shape, scores.dtype)
+include "buffers.pxi"
 
 
 class BadTarget(Exception):
@@ -322,18 +155,24 @@ def sum_weights(const double[::1] weights):
 cdef class Kernel:
     """A kernel with its options, ready to be called.
 
-    `low` and `high` bound the targets of an elementwise loss; NaN says that they need no check.
+    `low` and `high` bound the targets of an elementwise loss; NaN says that they need no check. `class_weight`, a
+    tuple, and `ignore_index` are for class indices.
     """
 
     cdef int index, family
     cdef bint mean, each, counted
     cdef double low, high
     cdef double option[8]
+    cdef double *class_weight
+    cdef ptrdiff_t class_weights
+    cdef bint some_ignored
+    cdef int64_t ignored
 
     def __init__(
-        self, str name, str reduction="sum", tuple options=(), double low=float("nan"), double high=float("nan")
+        self, str name, str reduction="sum", tuple options=(), double low=float("nan"), double high=float("nan"),
+        tuple class_weight=None, ignore_index=None,
     ):
-        cdef int i
+        cdef ptrdiff_t i
         self.index = _names[name]
         self.family = fl_kernel_families[self.index]
         self.counted = reduction == "batch_mean"
@@ -345,6 +184,48 @@ cdef class Kernel:
             raise ValueError(f"{name}: at most {FL_OPTIONS} options")
         for i in range(8):
             self.option[i] = options[i] if i < len(options) else 0
+        self.some_ignored = ignore_index is not None and -(2**63) <= ignore_index < 2**63  # no label is any other
+        self.ignored = ignore_index if self.some_ignored else 0
+        if class_weight is not None:
+            free(self.class_weight)
+            self.class_weights = len(class_weight)
+            self.class_weight = <double *>malloc((self.class_weights + 1) * sizeof(double))
+            if self.class_weight == NULL:
+                raise MemoryError("no memory for the weights of classes")
+            for i in range(self.class_weights):
+                self.class_weight[i] = class_weight[i]
+
+    def __dealloc__(self):
+        free(self.class_weight)
+
+    cdef bint samples_by_class(self, fl_call *call) noexcept:
+        """Say what classes do to the weights of samples; False if that has been said for another number of them."""
+        call.class_weight = self.class_weight
+        call.some_ignored = self.some_ignored
+        call.ignored = self.ignored
+        return self.class_weight == NULL or self.class_weights == call.classes
+
+    def sum_weights(self, targets, weight, ptrdiff_t classes):
+        """The sum of the weights of contiguous samples, and how many are not 0; targets are class indices in range."""
+        cdef fl_call call
+        cdef Views views
+        cdef Py_buffer *t
+        cdef double total, count
+        views.count = 0
+        try:
+            t = take(&views, targets, 0)
+            call.classes = classes
+            call.y.repeat = call.w.repeat = 1
+            call.w.data = NULL
+            if (
+                not self.samples_by_class(&call) or not samples_of(t, &call.y, integer_kind(t))
+                or (weight is not None and not self.take_weights(weight, &views, &call, t, targets.size))
+            ):
+                raise ValueError("targets and weights that cannot be read")
+            total = active.sum_weights(&call, targets.size, &count)
+            return total, count
+        finally:
+            give_back(&views)
 
     def direct(self, scores, targets, weight, out, hess_out, int order, divisor=None):
         """Evaluate if every argument can be read and written where it lies, else return None.
@@ -376,7 +257,7 @@ cdef class Kernel:
         cdef Py_buffer *t = take(views, targets, 0)
         cdef int real = real_type(z), kind, axis
         cdef ptrdiff_t rows = 1, bad = -1
-        cdef double divisor, total = 0
+        cdef double total = 0
         if real < 0 or t == NULL:
             return None
         call.low = self.low
@@ -392,28 +273,23 @@ cdef class Kernel:
             if not rows_of(z, &call.z) or kind < 0 or not samples_of(t, &call.y, kind):
                 return None
             call.classes = z.shape[z.ndim - 1]
-            if call.classes == 0:
+            if call.classes == 0 or not self.samples_by_class(&call):
                 return None
+            if kind == FL_U64 and self.ignored < 0:  # those wrap around
+                call.some_ignored = 0
         else:
             if real_type(t) != real or not contiguous(z) or not contiguous(t):
                 return None
             call.t = t.buf
             call.z.data = z.buf
             call.classes = 1
+            self.samples_by_class(&call)
         if t.ndim != sample_axes or not same_shape(z, t, sample_axes):
             return None
         for axis in range(sample_axes):
             rows *= z.shape[axis]
         if weight is not None and not self.take_weights(weight, views, &call, t, rows):
             return None
-        if given_divisor is not None:
-            divisor = given_divisor
-        else:
-            divisor = fl_sum_weights(&call.w, rows) if call.w.data != NULL else <double>rows
-            if divisor != 0 and not DBL_MIN <= fabs(divisor) <= DBL_MAX:
-                return None
-            if self.counted and call.w.data != NULL:
-                divisor = <double>fl_count_weights(&call.w, rows)
 
         if order >= 1:
             if out is None:
@@ -435,9 +311,22 @@ cdef class Kernel:
             call.l = l.buf
 
         if rowwise:
-            bad = active.bad_label(&call.y, rows, call.classes)
+            bad = active.bad_label(&call, rows)
             if bad >= 0:
                 raise BadTarget(bad, targets.reshape(-1)[bad])
+        cdef double divisor = rows, count = rows
+        if given_divisor is not None:
+            divisor = given_divisor
+        elif fl_weighted(&call):
+            if call.class_weight != NULL or call.some_ignored:
+                divisor = active.sum_weights(&call, rows, &count)
+            else:
+                divisor = fl_sum_weights(&call.w, rows)
+                count = <double>fl_count_weights(&call.w, rows) if self.counted else 0
+            if divisor != 0 and not DBL_MIN <= fabs(divisor) <= DBL_MAX:
+                return None
+            if self.counted:
+                divisor = count
         cdef bint nothing_counts = rows == 0 or (self.mean and divisor == 0)
         if nothing_counts:
             if out is not None and order >= 1:
@@ -543,6 +432,8 @@ cdef class Kernel:
         if real < 0:
             return None
         call.y.data = call.w.data = NULL
+        call.class_weight = NULL
+        call.some_ignored = 0
         call.t = call.l = call.g.data = call.h.data = NULL
         call.z.data = z.buf
         call.classes = call.scale = 1

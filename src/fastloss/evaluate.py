@@ -108,6 +108,7 @@ def _convert_and_evaluate(
             expected = f"one class index for each row of scores{along}"
         raise ValueError(f"targets: expected {expected}, shape {samples}, got shape {targets.shape}")
     weights, total_weight = _weights(weight, samples)
+    by_class = loss.class_weight is not None or loss.ignore_index is not None
     inputs = {"scores": scores, "targets": targets, "sample_weight": weight}
     dtype, work = _result_type(scores), _work_type(scores)
     if order >= 1 and out is not None:
@@ -128,11 +129,10 @@ def _convert_and_evaluate(
     if loss.axis != -1:
         scores, *views = [np.moveaxis(array, loss.axis, -1) for array in (scores, *plain)]
     each = np.empty(samples, work) if loss.reduction == "none" else None
-    divisor: float | None = None
-    if loss.reduction == "mean":
-        divisor = total_weight
-    elif loss.reduction == "batch_mean":
-        divisor = float(math.prod(samples) if weights is None else np.count_nonzero(weights))
+    count = float(math.prod(samples) if weights is None else np.count_nonzero(weights))
+    if by_class:
+        total_weight, count = _weights_by_class(loss, targets, weights, scores.shape[-1])
+    divisor: float | None = {"mean": total_weight, "batch_mean": count}.get(loss.reduction)
     totals: list[float] = []
     if divisor == 0:  # nothing counts
         for view in views:
@@ -237,6 +237,9 @@ def _check_classes(loss: Loss, scores: Array) -> None:
     if scores.shape[_normalized_axis(loss.axis, scores.ndim, "scores")] == 0:
         along = "" if loss.axis == -1 else f" along axis {loss.axis}"
         raise ValueError(f"scores: expected at least one class{along}, got shape {scores.shape}")
+    classes = scores.shape[loss.axis]
+    if loss.class_weight is not None and len(loss.class_weight) != classes:
+        raise ValueError(f"class_weight: expected one number per class, {classes}, got {len(loss.class_weight)}")
 
 
 def _class_indices(targets: Any) -> Array:
@@ -260,6 +263,8 @@ def _check_targets(loss: Loss, shape: tuple[int, ...], targets: Array) -> None:
     for index, first in _blocks(targets.shape, 0):
         part = targets[index]
         outside = ~((part >= low) & (part <= high))
+        if loss.ignore_index is not None:
+            outside &= part != loss.ignore_index
         if outside.any():
             position = int(np.flatnonzero(outside)[0])
             raise _bad_target(loss, first + position, part.reshape(-1)[position], shape)
@@ -269,7 +274,8 @@ def _bad_target(loss: Loss, position: int, value: Any, shape: tuple[int, ...]) -
     where: Any = tuple(int(i) for i in np.unravel_index(position, _samples_shape(loss, shape)))
     if loss.family == "rowwise":
         row = f"row {position}" if len(where) <= 1 else f"row {position}, position {where}"
-        return ValueError(f"targets: expected class indices in [0, {shape[loss.axis]}), got {value} at {row}")
+        ignored = "" if loss.ignore_index is None else f" or {loss.ignore_index}, which is ignored"
+        return ValueError(f"targets: expected class indices in [0, {shape[loss.axis]}){ignored}, got {value} at {row}")
     low, high = loss.target_range
     where = where[0] if len(where) == 1 else where
     return ValueError(f"targets: expected numbers in [{low:g}, {high:g}], got {value} at position {where}")
@@ -299,6 +305,22 @@ def _weights(weight: Any, samples: tuple[int, ...]) -> tuple[Array | None, float
     if total != 0 and not np.finfo(np.float64).tiny <= abs(total) < math.inf:
         raise ValueError(f"sample_weight: expected a sum that is a normal number, got {total}")
     return np.broadcast_to(spread, samples), total
+
+
+def _weights_by_class(loss: Loss, targets: Array, weights: Array | None, classes: int) -> tuple[float, float]:
+    """Return the sum of the weights that samples have by themselves and by their class, and how many are not 0."""
+    sums, counts = [], []
+    for index, _ in _blocks(targets.shape, 0):
+        w = None if weights is None else _readable(weights[index], weights.dtype)
+        part, count = loss._kernel.sum_weights(_readable(targets[index], targets.dtype), w, classes)
+        sums.append(part)
+        counts.append(count)
+    total = math.fsum(sums)
+    if total != 0 and not np.finfo(np.float64).tiny <= abs(total) < math.inf:
+        raise ValueError(
+            f"sample_weight and class_weight: expected products with a sum that is a normal number, got {total}"
+        )
+    return total, sum(counts)
 
 
 def _check_output(

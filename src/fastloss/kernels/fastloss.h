@@ -10,6 +10,7 @@
 #define FASTLOSS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #define FL_OPTIONS 8
 
@@ -38,6 +39,9 @@ typedef struct {
     fl_rows z, g, h;
     const void *t; /* elementwise: type of the scores */
     fl_samples y, w; /* y: rowwise; w.data NULL means weight 1 */
+    const double *class_weight; /* rowwise: what weights are multiplied with, by class index; NULL for 1 */
+    int64_t ignored; /* rowwise: the index of samples that do not count, if some_ignored */
+    int some_ignored;
     void *l; /* one per row, type of the scores */
     char *scratch; /* for rows of many classes that are not adjacent: scratch_bytes for each thread */
     size_t scratch_bytes;
@@ -67,7 +71,8 @@ typedef struct {
     const char *name;
     fl_kernel kernel[2][FL_KERNELS];
     fl_check outside[2];
-    ptrdiff_t (*bad_label)(const fl_samples *y, ptrdiff_t count, ptrdiff_t classes); /* -1: all in [0, classes) */
+    ptrdiff_t (*bad_label)(const fl_call *call, ptrdiff_t rows); /* -1: all in [0, classes) or ignored */
+    double (*sum_weights)(const fl_call *call, ptrdiff_t rows, double *count); /* count: of those that are not 0 */
 } fl_table;
 
 /* A sum that carries what its additions lose (Neumaier 1974): many small pieces add up to one rounding. */
@@ -97,6 +102,12 @@ const char *fl_isa_name(int index, int *runnable); /* built instruction sets, be
 /* samples.c */
 double fl_sum_weights(const fl_samples *w, ptrdiff_t count); /* count: of samples, a multiple of w->repeat */
 ptrdiff_t fl_count_weights(const fl_samples *w, ptrdiff_t count); /* how many are not 0 */
+
+/* whether samples have weights, be they their own, of their class, or 0 because they are ignored */
+static inline int fl_weighted(const fl_call *call)
+{
+    return call->w.data || call->class_weight || call->some_ignored;
+}
 
 /* The rows from `start` on, at most `rows`, that lie in one inner part of all arrays. */
 static inline int fl_rows_within(const fl_call *call, ptrdiff_t start, int rows)

@@ -107,5 +107,6 @@ const fl_table FL_TABLE(FL_ISA) = {
 #include "losses.def"
                }},
     .bad_label = fl_first_bad_label,
+    .sum_weights = fl_sum_sample_weights,
     .outside = {first_outside_f32, first_outside_f64},
 };

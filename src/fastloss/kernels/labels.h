@@ -5,53 +5,61 @@
 #define FL_LABELS_TOGETHER 256
 #define FL_LABELS_AHEAD 4096 /* bytes */
 
-/* whether one of `count` indices is none of [0, end) */
+/* whether one of `count` indices is neither in [0, end) nor `ignored`, which in turn may be one of them */
 #define FL_ANY_BAD(kind, type)                                                                                         \
-    static int fl_any_bad_##type(const char *data, ptrdiff_t count, uint64_t end)                                      \
+    static int fl_any_bad_##type(const char *data, ptrdiff_t count, uint64_t end, int64_t ignored)                     \
     {                                                                                                                  \
         const type *const p = (const type *)data;                                                                      \
         uint64_t bad = 0;                                                                                              \
         for (ptrdiff_t b = 0; b < count * (ptrdiff_t)sizeof(type); b += 64)                                            \
             FL_PREFETCH(data + FL_LABELS_AHEAD + b);                                                                   \
-        for (ptrdiff_t i = 0; i < count; i++)                                                                          \
-            bad |= (uint64_t)(int64_t)p[i] | (end - 1 - (uint64_t)(int64_t)p[i]);                                      \
+        for (ptrdiff_t i = 0; i < count; i++) {                                                                        \
+            const int64_t x = (int64_t)p[i];                                                                           \
+            bad |= x != ignored ? (uint64_t)x | (end - 1 - (uint64_t)x) : 0;                                           \
+        }                                                                                                              \
         return bad >> 63;                                                                                              \
     }
 FL_INDEX_TYPES(FL_ANY_BAD)
 #undef FL_ANY_BAD
 
-/* The first of `count` class indices outside [0, classes); -1 if there is none. */
-static ptrdiff_t fl_first_bad_label(const fl_samples *y, ptrdiff_t count, ptrdiff_t classes)
+/* The first row of `rows` whose class index is neither in [0, classes) nor ignored; -1 if there is none. */
+static ptrdiff_t fl_first_bad_label(const fl_call *call, ptrdiff_t rows)
 {
     static const struct {
-        int (*any_bad)(const char *data, ptrdiff_t count, uint64_t end);
+        int (*any_bad)(const char *data, ptrdiff_t count, uint64_t end, int64_t ignored);
         ptrdiff_t size;
     } of_kind[] = {
 #define FL_ROW(kind, type) [kind] = {fl_any_bad_##type, sizeof(type)},
         FL_INDEX_TYPES(FL_ROW)
 #undef FL_ROW
     };
-    const uint64_t end = (uint64_t)classes;
+    const fl_samples *const y = &call->y;
+    const uint64_t end = (uint64_t)call->classes;
+    const int64_t ignored = call->some_ignored ? call->ignored : 0;
     ptrdiff_t i = 0;
-    if (y->repeat == 1 && y->stride == of_kind[y->kind].size)
-        while (i < count) {
-            const ptrdiff_t n = count - i < FL_LABELS_TOGETHER ? count - i : FL_LABELS_TOGETHER;
-            if (of_kind[y->kind].any_bad(y->data + i * y->stride, n, end))
+    if (y->repeat == 1 && y->stride == of_kind[y->kind].size) {
+        while (i < rows) {
+            const ptrdiff_t n = rows - i < FL_LABELS_TOGETHER ? rows - i : FL_LABELS_TOGETHER;
+            if (of_kind[y->kind].any_bad(y->data + i * y->stride, n, end, ignored))
                 break;
             i += n;
         }
-    for (; i < count; i++)
-        if ((uint64_t)fl_index_at(y, i) >= end)
+    }
+    for (; i < rows; i++) {
+        const int64_t x = fl_index_at(y, i);
+        if ((uint64_t)x >= end && x != ignored)
             return i;
+    }
     return -1;
 }
 
-/* FL_ROWS indices from `first` on, 0 where there are no more than `n`: where they lie if they can be read there, else in
- * `copy` */
-static inline const ptrdiff_t *fl_read_indices(const fl_samples *y, ptrdiff_t first, int n, ptrdiff_t *copy)
+/* FL_ROWS class indices of the rows from `first` on, 0 where there are no more than `n`: where they lie if they can be
+ * read there, else in `copy` */
+static inline const ptrdiff_t *fl_read_indices(const fl_call *call, ptrdiff_t first, int n, ptrdiff_t *copy)
 {
+    const fl_samples *const y = &call->y;
     const int adjacent = y->data && y->repeat == 1;
-    if (adjacent && n == FL_ROWS && y->kind == FL_I64 && y->stride == sizeof(ptrdiff_t))
+    if (adjacent && n == FL_ROWS && y->kind == FL_I64 && y->stride == sizeof(ptrdiff_t) && !call->some_ignored)
         return (const ptrdiff_t *)y->data + first;
     for (int i = n; i < FL_ROWS; i++)
         copy[i] = 0;
@@ -70,4 +78,52 @@ static inline const ptrdiff_t *fl_read_indices(const fl_samples *y, ptrdiff_t fi
     for (int i = 0; i < n; i++)
         copy[i] = y->data ? (ptrdiff_t)fl_index_at(y, first + i) : 0;
     return copy;
+}
+
+/* Their indices and weights. An ignored row has weight 0, and index 0, which can be read. */
+static inline const ptrdiff_t *fl_read_samples(const fl_call *call, ptrdiff_t first, int n, ptrdiff_t *copy,
+                                               double *weight)
+{
+    const ptrdiff_t *const k = fl_read_indices(call, first, n, copy);
+    if (call->w.data)
+        for (int i = 0; i < n; i++)
+            weight[i] = fl_weight_at(&call->w, first + i);
+    else if (fl_weighted(call))
+        for (int i = 0; i < n; i++)
+            weight[i] = 1;
+    if (call->some_ignored)
+        for (int i = 0; i < n; i++) {
+            const int counts = k[i] != (ptrdiff_t)call->ignored;
+            weight[i] = counts ? weight[i] : 0;
+            copy[i] = counts ? k[i] : 0;
+        }
+    if (call->class_weight)
+        for (int i = 0; i < n; i++)
+            weight[i] *= call->class_weight[k[i]];
+    return k;
+}
+
+/* the sum of the weights of all rows, whose class indices are good, and how many are not 0 */
+static double fl_sum_sample_weights(const fl_call *call, ptrdiff_t rows, double *count)
+{
+    fl_sum total = {0, 0};
+    ptrdiff_t indices[FL_ROWS], counting = 0;
+    double weight[FL_ROWS];
+    for (int i = 0; i < FL_ROWS; i++)
+        weight[i] = 1;
+    for (ptrdiff_t start = 0; start < rows; start += FL_ROWS) {
+        const int n = (int)(rows - start < FL_ROWS ? rows - start : FL_ROWS);
+        double sum[8] = {0};
+        fl_read_samples(call, start, n, indices, weight);
+        for (int i = n; i < FL_ROWS; i++)
+            weight[i] = 0;
+        for (int i = 0; i < FL_ROWS; i += 8)
+            for (int lane = 0; lane < 8; lane++)
+                sum[lane] += weight[i + lane];
+        for (int i = 0; i < n; i++)
+            counting += weight[i] != 0;
+        fl_add(&total, ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7])));
+    }
+    *count = (double)counting;
+    return fl_total(&total);
 }

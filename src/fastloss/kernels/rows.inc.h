@@ -87,7 +87,7 @@ static FL_INLINE void FL_(narrow_rows)(const fl_call *call, ptrdiff_t first, int
         of.c[v] = FL_(splat)((real)call->scale);
     }
     int all = rows == side * LANES;
-    if (call->w.data) {
+    if (fl_weighted(call)) {
         for (int r = 0; r < side * LANES; r++) {
             number[r] = r < rows ? (real)(weight[r] * call->scale) : 0;
             all &= r < rows && weight[r] != 0;
@@ -100,13 +100,13 @@ static FL_INLINE void FL_(narrow_rows)(const fl_call *call, ptrdiff_t first, int
     if (!all) { /* a row of weight 0 does not count, whatever it holds */
         vec on[FL_(bundle)];
         for (int r = 0; r < side * LANES; r++) {
-            number[r] = r < rows && (!call->w.data || weight[r] != 0);
+            number[r] = r < rows && (!fl_weighted(call) || weight[r] != 0);
             inside[r] = number[r] != 0 ? inside[r] : 0;
             plus[r] = number[r] != 0 ? plus[r] : 0;
         }
         for (int v = 0; v < side; v++)
             on[v] = FL_(load)(number + v * LANES);
-        if (call->w.data) {
+        if (fl_weighted(call)) {
             FL_(overwrite_lanes)(tile, classes, side, on, 0);
             if (h)
                 FL_(overwrite_lanes)(curvature, classes, side, on, 0);
@@ -210,7 +210,7 @@ static FL_INLINE double FL_(each_row)(const fl_call *call, ptrdiff_t first, ptrd
         call->z.inner < last || (call->g.data && call->g.inner < last) || (call->h.data && call->h.inner < last);
     fl_log_sum sum = fl_log_sum_of_nothing();
     fl_sum total = {0, 0};
-    const int in_lanes = fl_in_lanes(call);
+    const int in_lanes = fl_in_lanes(call), weighted = fl_weighted(call);
     real near_tile[FL_NARROW * FL_(bundle) *FL_(lanes)], near_curvature[FL_NARROW * FL_(bundle) *FL_(lanes)];
     real *const tile = call->classes > FL_NARROW ? (real *)call->scratch : near_tile;
     real *const curvature = call->classes > FL_NARROW ? tile + call->classes * BUNDLE * LANES : near_curvature;
@@ -223,10 +223,7 @@ static FL_INLINE double FL_(each_row)(const fl_call *call, ptrdiff_t first, ptrd
         double inside[FL_ROWS], plus[FL_ROWS];
         if (parted) /* what is taken at once lies in one inner part of all arrays */
             rows = fl_rows_within(call, start, rows);
-        const ptrdiff_t *const k = fl_read_indices(&call->y, start, rows, indices);
-        if (call->w.data)
-            for (int i = 0; i < rows; i++)
-                weight[i] = fl_weight_at(&call->w, start + i);
+        const ptrdiff_t *const k = fl_read_samples(call, start, rows, indices, weight);
         if (!in_lanes) {
             FL_(wide_rows_anywhere)(call, start, rows, k, weight, row_loss, band_loss, inside, plus);
             for (int i = rows; i < FL_ROWS; i++)
@@ -243,7 +240,7 @@ static FL_INLINE double FL_(each_row)(const fl_call *call, ptrdiff_t first, ptrd
             for (; i < FL_ROWS; i++)
                 inside[i] = plus[i] = 0;
         }
-        if (!call->w.data && !call->l) {
+        if (!weighted && !call->l) {
             fl_add_log_forms(&sum, inside, plus);
         } else {
             fl_log1p_many(inside, rows);

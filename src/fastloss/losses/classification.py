@@ -6,16 +6,41 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-from fastloss.losses.loss import Loss, Reduction, check_choice, checked_axis
+from fastloss.losses.loss import Loss, Reduction, check_choice, checked_class_weight, checked_integer
 
 Form: TypeAlias = Literal["weston-watkins", "crammer-singer"]
 Power: TypeAlias = Literal[1, 2]
 
 
+class LabelledLoss(Loss):
+    """A loss of rows of scores that have a class for their target.
+
+    Attributes
+    ----------
+    axis : int
+        The axis of the classes.
+    class_weight : tuple of float, or None
+        One weight per class, which those of its samples are multiplied with. A sample whose class has weight 0 does not
+        count.
+    ignore_index : int or None
+        The label of samples that do not count.
+    """
+
+    family = "rowwise"
+    target_kind = "class index"
+
+    def _check_options(self) -> None:
+        object.__setattr__(self, "axis", checked_integer("axis", self.axis))
+        object.__setattr__(self, "class_weight", checked_class_weight(self.class_weight))
+        if self.ignore_index is not None:
+            checked = checked_integer("ignore_index", self.ignore_index, "None or an integer")
+            object.__setattr__(self, "ignore_index", checked)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SoftmaxCrossEntropy(Loss):
+class SoftmaxCrossEntropy(LabelledLoss):
     r"""Softmax cross-entropy: the negative log-likelihood of the target class.
 
     Also known as multinomial logistic loss, log-sum-exp loss, or categorical cross-entropy from logits.
@@ -24,6 +49,11 @@ class SoftmaxCrossEntropy(Loss):
     ----------
     axis : int, default: -1
         The axis of the classes. Targets have the shape of the scores without it.
+    class_weight : array_like, optional
+        One weight per class, finite and not negative: samples of a class count as if their weights were multiplied with
+        it, in the divisor of a mean, too. Kept as a tuple.
+    ignore_index : int, optional
+        The label of samples that do not count, in [0, C) or not: their loss and derivatives are 0.
     reduction : {"mean", "sum", "none", "batch_mean"}, default: "mean"
         How the losses of the samples become one value.
 
@@ -77,18 +107,15 @@ class SoftmaxCrossEntropy(Loss):
     """
 
     axis: int = -1
+    class_weight: Any = None
+    ignore_index: int | None = None
     reduction: Reduction = "mean"
 
     kernel = "softmax_cross_entropy"
-    family = "rowwise"
-    target_kind = "class index"
-
-    def _check_options(self) -> None:
-        object.__setattr__(self, "axis", checked_axis(self.axis))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MulticlassHinge(Loss):
+class MulticlassHinge(LabelledLoss):
     r"""Multiclass hinge loss: how far the other classes come within a margin of the target.
 
     Parameters
@@ -101,6 +128,11 @@ class MulticlassHinge(Loss):
         2 squares the violations.
     axis : int, default: -1
         The axis of the classes. Targets have the shape of the scores without it.
+    class_weight : array_like, optional
+        One weight per class, finite and not negative: samples of a class count as if their weights were multiplied with
+        it, in the divisor of a mean, too. Kept as a tuple.
+    ignore_index : int, optional
+        The label of samples that do not count, in [0, C) or not: their loss and derivatives are 0.
     reduction : {"mean", "sum", "none", "batch_mean"}, default: "mean"
         How the losses of the samples become one value.
 
@@ -156,18 +188,18 @@ class MulticlassHinge(Loss):
     margin: float = 1.0
     power: Power = 1
     axis: int = -1
+    class_weight: Any = None
+    ignore_index: int | None = None
     reduction: Reduction = "mean"
 
     kernel = "multiclass_hinge"
-    family = "rowwise"
-    target_kind = "class index"
 
     def _check_options(self) -> None:
         check_choice("form", self.form, Form)
         check_choice("power", self.power, Power)
         if not isinstance(self.margin, numbers.Real) or not 0 <= self.margin < math.inf:
             raise ValueError(f"margin: expected a finite number that is not negative, got {self.margin!r}")
-        object.__setattr__(self, "axis", checked_axis(self.axis))
+        super()._check_options()
 
     def _kernel_options(self) -> tuple[float, ...]:
         return float(self.form == "crammer-singer"), float(self.margin), float(self.power)

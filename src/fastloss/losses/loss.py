@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import operator
-from typing import Any, ClassVar, Literal, TypeAlias, get_args
+from typing import Any, ClassVar, Literal, TypeAlias, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -26,14 +26,28 @@ def check_choice(name: str, value: object, choices: object) -> None:
         raise ValueError(f"{name}: expected one of {expected}, got {value!r}")
 
 
-def checked_axis(value: Any) -> int:
-    """Return an axis as a plain integer, or raise."""
+def checked_integer(name: str, value: Any, expected: str = "an integer") -> int:
+    """Return an option as a plain integer, or raise."""
     try:
         if isinstance(value, (bool, np.bool_)):
             raise TypeError
         return operator.index(value)
     except TypeError:
-        raise TypeError(f"axis: expected an integer, got {value!r}") from None
+        raise TypeError(f"{name}: expected {expected}, got {value!r}") from None
+
+
+def checked_class_weight(value: Any) -> tuple[float, ...] | None:
+    """Return one weight per class as a tuple, which can be compared and hashed, or raise."""
+    if value is None:
+        return None
+    expected = "class_weight: expected None or finite numbers that are not negative, one per class"
+    try:
+        weights = np.asarray(value)
+    except ValueError:
+        raise ValueError(f"{expected}, got {value!r}") from None
+    if weights.dtype.kind not in "iuf" or weights.ndim != 1 or not (np.isfinite(weights) & (weights >= 0)).all():
+        raise ValueError(f"{expected}, got {value!r}")
+    return tuple(weights.astype(np.float64).tolist())
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,7 +81,10 @@ class Loss:
         """How the losses of the samples become one value."""
         raise NotImplementedError
 
-    axis = -1  # of the classes; an option where there are classes
+    # Options where there are classes, and what holds without.
+    axis = -1
+    class_weight = cast("tuple[float, ...] | None", None)
+    ignore_index = cast("int | None", None)
 
     kernel: ClassVar[str]
     family: ClassVar[Literal["rowwise", "elementwise"]]
@@ -80,7 +97,14 @@ class Loss:
     def __post_init__(self) -> None:
         check_choice("reduction", self.reduction, Reduction)
         self._check_options()
-        kernel = Kernel(self.kernel, self.reduction, self._kernel_options(), *self.target_range)
+        kernel = Kernel(
+            self.kernel,
+            self.reduction,
+            self._kernel_options(),
+            *self.target_range,
+            class_weight=self.class_weight,
+            ignore_index=self.ignore_index,
+        )
         object.__setattr__(self, "_kernel", kernel)
         object.__setattr__(self, "_entry", kernel if self.axis == -1 else AlongAxis(kernel, self.axis))
 
