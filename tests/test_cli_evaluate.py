@@ -147,7 +147,15 @@ def test_options_reach_the_loss(folder, capsys):
     )
     loss = fastloss.MulticlassHinge(form="crammer-singer", margin=0.5, power=2)
     assert result["mean_loss"] == near(loss(scores, targets), "multiclass-hinge")
-    assert result["options"] == {"form": "crammer-singer", "margin": 0.5, "power": 2, "axis": -1, "reduction": "mean"}
+    assert result["options"] == {
+        "form": "crammer-singer",
+        "margin": 0.5,
+        "power": 2,
+        "axis": -1,
+        "class_weight": None,
+        "ignore_index": None,
+        "reduction": "mean",
+    }
 
 
 @pytest.mark.parametrize("name", ["MulticlassHinge", "multiclass_hinge", "multiclass-hinge"])
