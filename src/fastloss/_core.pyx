@@ -392,11 +392,6 @@ cdef class Kernel:
         cdef bint rowwise = self.family == FL_ROWWISE or self.family == FL_ROW_FUNCTION
         if self.family == FL_ELEMENTWISE and self.low == self.low:
             outside = active.outside[real]
-            if call.g.data == call.z.data:
-                # in place, nothing may be lost: all targets are checked before the first is overwritten
-                bad = outside(call, 0, rows)
-                if bad >= 0:
-                    return bad
         call.scratch_bytes = fl_scratch_bytes(call, 4 if real == 0 else 8) if rowwise else 0
         if call.scratch_bytes:
             scratch = malloc(count * call.scratch_bytes)

@@ -63,8 +63,8 @@ double fl_run(const fl_call *call, fl_kernel kernel, fl_check outside, ptrdiff_t
     if (job.rows_per_piece > 64)
         job.rows_per_piece = (job.rows_per_piece + 63) / 64 * 64;
     const ptrdiff_t pieces = (rows + job.rows_per_piece - 1) / job.rows_per_piece;
-    /* a call of one piece leaves its outputs untouched */
-    if (outside && pieces == 1 && (*bad = outside(call, 0, rows)) >= 0)
+    /* a call of one piece leaves its outputs untouched, and one in place the scores: all targets are checked first */
+    if (outside && (pieces == 1 || call->g.data == call->z.data) && (*bad = outside(call, 0, rows)) >= 0)
         return 0;
     fl_parallel(threads, pieces, piece, &job);
     fl_sum total = {0, 0};

@@ -60,7 +60,7 @@ class SoftmaxCrossEntropy(LabelledLoss):
     Raises
     ------
     TypeError
-        If the axis is not an integer.
+        If the axis or the label to ignore is not an integer.
     ValueError
         If an option is not one of its choices.
 
@@ -139,7 +139,7 @@ class MulticlassHinge(LabelledLoss):
     Raises
     ------
     TypeError
-        If the axis is not an integer.
+        If the axis or the label to ignore is not an integer.
     ValueError
         If an option is not one of its choices, or the margin is negative or not finite.
 
