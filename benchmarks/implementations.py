@@ -47,7 +47,7 @@ def _fastloss(isa: str) -> Implementation:
 
 def _reference(problem: Problem, operation: str) -> Work:
     definition = getattr(reference, type(problem.loss).__name__)
-    options = {field.name: getattr(problem.loss, field.name) for field in dataclasses.fields(definition)}
+    options = {field.name: getattr(problem.loss, field.name) for field in dataclasses.fields(problem.loss)}
     return _methods(definition(**options), problem, operation)
 
 

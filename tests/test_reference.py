@@ -252,7 +252,7 @@ def test_options_of_a_loss_come_before_those_of_all():
     for kind in losses_of(reference):
         names = list(inspect.signature(kind).parameters)
         assert names == [field.name for field in fields(kind)]
-        assert names == re.findall(r"^    (\w+) : ", kind.__doc__, flags=re.MULTILINE)
+        assert names == re.findall(r"^(\w+) : ", inspect.getdoc(kind), flags=re.MULTILINE)
         assert names[-1] == "reduction"
         assert re.findall(r"(\w+)=", repr(kind())) == names
 
