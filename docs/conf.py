@@ -44,7 +44,7 @@ numpydoc_validation_checks = {
     "SS05",  # takes "Probabilities" for a verb
 }
 
-extlinks = {"doi": ("https://doi.org/%s", "doi:%s")}
+extlinks = {"arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s"), "doi": ("https://doi.org/%s", "doi:%s")}
 
 plot_formats = ["svg"]
 plot_html_show_formats = False

@@ -36,7 +36,18 @@ SHAPES = [
 # Options that are not finite sets: the values to test. A margin that no binary number is equal to, and that float32
 # rounds; `test_margins` tries others. Other axes give what the last one gives, which `test_layouts.py` is about;
 # weights of classes and ignored samples give what weights of samples give, which `test_weights_by_class.py` is about.
-OTHER_OPTIONS = {"margin": (0.3,), "axis": (-1,), "class_weight": (None,), "ignore_index": (None,)}
+# The options of softmax cross-entropy and its other forms of targets are what `test_distributions.py` is about.
+OTHER_OPTIONS = {
+    "margin": (0.3,),
+    "axis": (-1,),
+    "class_weight": (None,),
+    "ignore_index": (None,),
+    "label_smoothing": (0.0,),
+    "focal_gamma": (0.0,),
+    "z_loss": (0.0,),
+    "temperature": (1.0,),
+    "logit_cap": (None,),
+}
 
 # Allowed distances from the exact result, in units of the last place (`eps`) of the dtype that is computed in,
 # relative to the exact result. exp, log1p and the division are each good to about 1, a sum of positive terms to
@@ -93,7 +104,8 @@ def label(value):
     return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-LOSSES = variants(fastloss.losses)
+# Targets that are distributions are what `test_distributions.py` is about.
+LOSSES = [loss for loss in variants(fastloss.losses) if loss.target_kind != "distribution"]
 AXES = {
     "definition": definitions(reference),
     "loss": LOSSES,

@@ -28,9 +28,9 @@ def test_fields_are_the_options(loss):
 
 def test_options_of_a_loss_come_before_those_of_all():
     """In its signature and its repr."""
-    assert (
-        repr(fl.SoftmaxCrossEntropy())
-        == "SoftmaxCrossEntropy(axis=-1, class_weight=None, ignore_index=None, reduction='mean')"
+    assert repr(fl.SoftmaxCrossEntropy()) == (
+        "SoftmaxCrossEntropy(axis=-1, class_weight=None, ignore_index=None, label_smoothing=0.0, focal_gamma=0.0, "
+        "z_loss=0.0, temperature=1.0, logit_cap=None, reduction='mean')"
     )
     assert repr(fl.MulticlassHinge()) == (
         "MulticlassHinge(form='weston-watkins', margin=1.0, power=1, axis=-1, class_weight=None, ignore_index=None, "
@@ -85,8 +85,8 @@ def test_replace_changes_what_is_computed(loss):
         assert changed.reduction == reduction
         assert type(changed) is type(loss)
         assert _evaluates_like(changed, type(loss)(**{**options_of(loss), "reduction": reduction}))
-    with pytest.raises(TypeError, match="temperature"):
-        loss.replace(temperature=2)
+    with pytest.raises(TypeError, match="sharpness"):
+        loss.replace(sharpness=2)
     with pytest.raises(ValueError, match="reduction"):
         loss.replace(reduction="average")
 

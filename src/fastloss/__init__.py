@@ -4,9 +4,10 @@
 from fastloss._core import version as __version__
 from fastloss.config import get_num_threads, num_threads, set_num_threads, show_config
 from fastloss.functions import log_sigmoid, log_softmax, logsumexp, sigmoid, softmax, softplus
-from fastloss.losses import Loss, MulticlassHinge, SigmoidCrossEntropy, SoftmaxCrossEntropy
+from fastloss.losses import KLDivergence, Loss, MulticlassHinge, SigmoidCrossEntropy, SoftmaxCrossEntropy
 
 __all__ = [
+    "KLDivergence",
     "Loss",
     "MulticlassHinge",
     "SigmoidCrossEntropy",

@@ -28,6 +28,8 @@ class Kernel:
         high: float = ...,
         class_weight: tuple[float, ...] | None = None,
         ignore_index: int | None = None,
+        of_distributions: str | None = None,
+        of_labels: bool = True,
     ) -> None: ...
     def sum_weights(self, targets: object, weight: object, classes: int) -> tuple[float, float]: ...
     def direct(

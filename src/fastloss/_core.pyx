@@ -22,7 +22,7 @@ from numpy import empty, empty_like, ndarray
 from libc.stdint cimport int64_t
 
 cdef extern from "fastloss.h" nogil:
-    const int FL_KERNELS, FL_OPTIONS, FL_ROWWISE, FL_ELEMENTWISE, FL_ROW_FUNCTION, FL_ELEMENT_FUNCTION
+    const int FL_KERNELS, FL_OPTIONS, FL_ROWWISE, FL_DISTRIBUTION, FL_ELEMENTWISE, FL_ROW_FUNCTION, FL_ELEMENT_FUNCTION
     const int FL_I8, FL_U8, FL_I16, FL_U16, FL_I32, FL_U32, FL_I64, FL_U64, FL_F32, FL_F64
     ctypedef struct fl_samples:
         const char *data
@@ -32,9 +32,10 @@ cdef extern from "fastloss.h" nogil:
         void *data
         ptrdiff_t inner, outer, row, step
     ctypedef struct fl_call:
-        fl_rows z, g, h
+        fl_rows z, g, h, q
         const void *t
         fl_samples y, w
+        ptrdiff_t entries
         const double *class_weight
         int64_t ignored
         int some_ignored
@@ -50,8 +51,10 @@ cdef extern from "fastloss.h" nogil:
         const char *name
         fl_kernel kernel[2][1000]
         fl_check outside[2]
-        ptrdiff_t (*bad_label)(const fl_call *call, ptrdiff_t rows)
+        fl_check improbable[2]
+        ptrdiff_t (*bad_label)(const fl_call *call, ptrdiff_t count)
         double (*sum_weights)(const fl_call *call, ptrdiff_t rows, double *count)
+        double (*sum_distribution_weights[2])(const fl_call *call, ptrdiff_t rows, double *count)
     const char *fl_kernel_names[1000]
     const int fl_kernel_families[1000]
     const fl_table *fl_select(const char *name)
@@ -136,6 +139,15 @@ cdef dict _names = {fl_kernel_names[i].decode(): i for i in range(FL_KERNELS)}
 include "buffers.pxi"
 
 
+cdef void clear(fl_call *call) noexcept:
+    """A call without anything but scores to come."""
+    call.y.data = call.w.data = NULL
+    call.y.repeat = call.w.repeat = 1
+    call.t = call.l = call.g.data = call.h.data = call.q.data = NULL
+    call.entries = call.some_ignored = 0
+    call.class_weight = NULL
+
+
 class BadTarget(Exception):
     """A target out of range: its flat index and value."""
 
@@ -156,10 +168,12 @@ cdef class Kernel:
     """A kernel with its options, ready to be called.
 
     `low` and `high` bound the targets of an elementwise loss; NaN says that they need no check. `class_weight`, a
-    tuple, and `ignore_index` are for class indices.
+    tuple, and `ignore_index` are for classes. `of_distributions` names the kernel for targets that are distributions,
+    and `of_labels` says whether they may be class indices.
     """
 
-    cdef int index, family
+    cdef int index, family, of_distributions
+    cdef bint of_labels
     cdef bint mean, each, counted
     cdef double low, high
     cdef double option[8]
@@ -170,10 +184,12 @@ cdef class Kernel:
 
     def __init__(
         self, str name, str reduction="sum", tuple options=(), double low=float("nan"), double high=float("nan"),
-        tuple class_weight=None, ignore_index=None,
+        tuple class_weight=None, ignore_index=None, str of_distributions=None, bint of_labels=True,
     ):
         cdef ptrdiff_t i
         self.index = _names[name]
+        self.of_distributions = _names.get(of_distributions, -1)
+        self.of_labels = of_labels
         self.family = fl_kernel_families[self.index]
         self.counted = reduction == "batch_mean"
         self.mean = reduction == "mean" or self.counted
@@ -201,31 +217,73 @@ cdef class Kernel:
     cdef bint samples_by_class(self, fl_call *call) noexcept:
         """Say what classes do to the weights of samples; False if that has been said for another number of them."""
         call.class_weight = self.class_weight
-        call.some_ignored = self.some_ignored
+        cdef bint wraps = call.y.data != NULL and call.y.kind == FL_U64 and self.ignored < 0
+        call.some_ignored = self.some_ignored and not wraps and call.q.data == NULL
         call.ignored = self.ignored
         return self.class_weight == NULL or self.class_weights == call.classes
 
     def sum_weights(self, targets, weight, ptrdiff_t classes):
-        """The sum of the weights of contiguous samples, and how many are not 0; targets are class indices in range."""
+        """The sum of the weights of contiguous samples, and how many are not 0; targets as `direct` takes them, good."""
         cdef fl_call call
         cdef Views views
-        cdef Py_buffer *t
+        cdef int index
+        cdef ptrdiff_t rows
         cdef double total, count
+        probabilities = targets[1] if type(targets) is tuple else targets
         views.count = 0
+        clear(&call)
+        call.classes = classes
         try:
-            t = take(&views, targets, 0)
-            call.classes = classes
-            call.y.repeat = call.w.repeat = 1
-            call.w.data = NULL
-            if (
-                not self.samples_by_class(&call) or not samples_of(t, &call.y, integer_kind(t))
-                or (weight is not None and not self.take_weights(weight, &views, &call, t, targets.size))
+            index = self.take_targets(targets, &views, &call, 0 if probabilities.dtype.char == "f" else 1, 1)
+            rows = 0 if index < 0 else views.view[0].shape[0]
+            if index < 0 or not self.samples_by_class(&call) or (
+                weight is not None and not self.take_weights(weight, &views, &call, &views.view[0], 1)
             ):
                 raise ValueError("targets and weights that cannot be read")
-            total = active.sum_weights(&call, targets.size, &count)
+            total = self.summed_weights(&call, index, 0 if probabilities.dtype.char == "f" else 1, rows, &count)
             return total, count
         finally:
             give_back(&views)
+
+    cdef double summed_weights(self, const fl_call *call, int index, int real, ptrdiff_t rows, double *count) noexcept:
+        if fl_kernel_families[index] == FL_DISTRIBUTION:
+            return active.sum_distribution_weights[real](call, rows, count)
+        return active.sum_weights(call, rows, count)
+
+    cdef int take_targets(
+        self, object targets, Views *views, fl_call *call, int real, int sample_axes
+    ) except -2:
+        """See where the targets of rows lie, in whichever form; the index of the kernel for it, -1 if there is none."""
+        cdef Py_buffer *t
+        cdef Py_buffer *p
+        cdef int kind, last
+        if type(targets) is tuple:
+            if self.of_distributions < 0 or len(targets) != 2:
+                return -1
+            if type(targets[0]) is not plain or type(targets[1]) is not plain:
+                return -1
+            t = take(views, targets[0], 0)
+            p = take(views, targets[1], 0) if t != NULL else NULL
+            kind = integer_kind(t)
+            if kind < 0 or real_type(p) != real or t.ndim != sample_axes + 1 or p.ndim != t.ndim:
+                return -1
+            last = t.ndim - 1
+            if not same_shape(t, p, t.ndim) or t.shape[last] == 0 or not contiguous(t) or not contiguous(p):
+                return -1
+            samples_of(t, &call.y, kind)
+            call.entries = t.shape[last]
+            call.t = p.buf
+            return self.of_distributions
+        if type(targets) is not plain:
+            return -1
+        t = take(views, targets, 0)
+        kind = integer_kind(t)
+        if kind >= 0:
+            good = self.of_labels and t.ndim == sample_axes and samples_of(t, &call.y, kind)
+            return self.index if good else -1
+        if self.of_distributions < 0 or real_type(t) != real or t.ndim != sample_axes + 1 or not rows_of(t, &call.q):
+            return -1
+        return self.of_distributions if t.shape[sample_axes] == call.classes else -1
 
     def direct(self, scores, targets, weight, out, hess_out, int order, divisor=None):
         """Evaluate if every argument can be read and written where it lies, else return None.
@@ -234,7 +292,7 @@ cdef class Kernel:
         when they are None. `divisor` is that of a mean when this call is part of a larger one, and the value then
         is the sum. Raises BadTarget.
         """
-        if type(scores) is not plain or type(targets) is not plain:
+        if type(scores) is not plain or (type(targets) is not plain and type(targets) is not tuple):
             return None
         if weight is not None and type(weight) is not plain:
             return None
@@ -252,54 +310,52 @@ cdef class Kernel:
         object given_divisor,
     ):
         cdef fl_call call
-        cdef bint rowwise = self.family == FL_ROWWISE
+        cdef bint rowwise = self.family == FL_ROWWISE or self.family == FL_DISTRIBUTION
         cdef Py_buffer *z = take(views, scores, 0)
-        cdef Py_buffer *t = take(views, targets, 0)
-        cdef int real = real_type(z), kind, axis
+        cdef Py_buffer *t
+        cdef int real = real_type(z), index = self.index, axis
         cdef ptrdiff_t rows = 1, bad = -1
         cdef double total = 0
-        if real < 0 or t == NULL:
+        if real < 0:
             return None
+        clear(&call)
         call.low = self.low
         call.high = self.high
         call.option = self.option
-        call.y.data = call.w.data = NULL
-        call.y.repeat = call.w.repeat = 1
-        call.t = call.l = call.g.data = call.h.data = NULL
         cdef int sample_axes = z.ndim
         if rowwise:
-            kind = integer_kind(t)
             sample_axes -= 1
-            if not rows_of(z, &call.z) or kind < 0 or not samples_of(t, &call.y, kind):
+            if not rows_of(z, &call.z):
                 return None
-            call.classes = z.shape[z.ndim - 1]
-            if call.classes == 0 or not self.samples_by_class(&call):
+            call.classes = z.shape[sample_axes]
+            index = self.take_targets(targets, views, &call, real, sample_axes)
+            if index < 0 or call.classes == 0 or not self.samples_by_class(&call):
                 return None
-            if kind == FL_U64 and self.ignored < 0:  # those wrap around
-                call.some_ignored = 0
+            t = &views.view[1]
         else:
-            if real_type(t) != real or not contiguous(z) or not contiguous(t):
+            t = take(views, targets, 0) if type(targets) is plain else NULL
+            if t == NULL or real_type(t) != real or not contiguous(z) or not contiguous(t) or t.ndim != sample_axes:
                 return None
             call.t = t.buf
             call.z.data = z.buf
             call.classes = 1
             self.samples_by_class(&call)
-        if t.ndim != sample_axes or not same_shape(z, t, sample_axes):
+        if not same_shape(z, t, sample_axes):
             return None
         for axis in range(sample_axes):
             rows *= z.shape[axis]
-        if weight is not None and not self.take_weights(weight, views, &call, t, rows):
+        if weight is not None and not self.take_weights(weight, views, &call, z, sample_axes):
             return None
 
         if order >= 1:
             if out is None:
                 out = like(scores, z)
-            if not self.take_output(out, views, z, t, real, &call.g):
+            if not self.take_output(out, views, z, real, &call.g):
                 return None
         if order >= 2:
             if hess_out is None:
                 hess_out = like(scores, z)
-            if not self.take_output(hess_out, views, z, t, real, &call.h) or (
+            if not self.take_output(hess_out, views, z, real, &call.h) or (
                 rows * call.classes > 0 and not apart(&views.view[views.count - 1], &views.view[views.count - 2])
             ) or call.h.data == z.buf:
                 return None
@@ -310,16 +366,17 @@ cdef class Kernel:
             l = take(views, each, PyBUF_WRITABLE)
             call.l = l.buf
 
-        if rowwise:
-            bad = active.bad_label(&call, rows)
+        if call.y.data != NULL:
+            bad = active.bad_label(&call, rows * max(call.entries, 1))
             if bad >= 0:
-                raise BadTarget(bad, targets.reshape(-1)[bad])
+                labels = targets if call.entries == 0 else targets[0]
+                raise BadTarget(bad, labels.reshape(-1)[bad])
         cdef double divisor = rows, count = rows
         if given_divisor is not None:
             divisor = given_divisor
         elif fl_weighted(&call):
             if call.class_weight != NULL or call.some_ignored:
-                divisor = active.sum_weights(&call, rows, &count)
+                divisor = self.summed_weights(&call, index, real, rows, &count)
             else:
                 divisor = fl_sum_weights(&call.w, rows)
                 count = <double>fl_count_weights(&call.w, rows) if self.counted else 0
@@ -329,6 +386,9 @@ cdef class Kernel:
                 divisor = count
         cdef bint nothing_counts = rows == 0 or (self.mean and divisor == 0)
         if nothing_counts:
+            bad = active.improbable[real](&call, 0, rows)
+            if bad >= 0:
+                raise BadTarget(bad, None)
             if out is not None and order >= 1:
                 out[...] = 0
             if hess_out is not None and order >= 2:
@@ -336,9 +396,9 @@ cdef class Kernel:
             total = float("nan") if self.mean and given_divisor is None else 0.0
         else:
             call.scale = 1 / divisor if self.mean else 1
-            bad = self.run(&call, real, rows, &total)
+            bad = self.run(&call, index, real, rows, &total)
             if bad >= 0:
-                raise BadTarget(bad, targets.reshape(-1)[bad])
+                raise BadTarget(bad, targets.reshape(-1)[bad] if index == self.index else None)
             if self.mean and given_divisor is None:
                 total = total / divisor
         value = total if each is None else each
@@ -346,26 +406,28 @@ cdef class Kernel:
             return value
         return (value, out) if order == 1 else (value, out, hess_out)
 
-    cdef bint take_weights(self, object weight, Views *views, fl_call *call, Py_buffer *t, ptrdiff_t rows) except -1:
+    cdef bint take_weights(
+        self, object weight, Views *views, fl_call *call, Py_buffer *z, int sample_axes
+    ) except -1:
         """Weights whose shape is a leading part of the samples' shape."""
         cdef Py_buffer *w = take(views, weight, 0)
         cdef int real = real_type(w), axis
-        if real < 0 or w.ndim > t.ndim or not same_shape(w, t, w.ndim):
+        if real < 0 or w.ndim > sample_axes or not same_shape(w, z, w.ndim):
             return False
         if not samples_of(w, &call.w, FL_F32 if real == 0 else FL_F64):
             return False
-        for axis in range(w.ndim, t.ndim):
-            call.w.repeat *= t.shape[axis]
+        for axis in range(w.ndim, sample_axes):
+            call.w.repeat *= z.shape[axis]
         return True
 
     cdef bint take_output(
-        self, object array, Views *views, Py_buffer *z, Py_buffer *t, int real, fl_rows *rows
+        self, object array, Views *views, Py_buffer *z, int real, fl_rows *rows
     ) except -1:
         """An array of the scores' shape and type that is the scores or touches no input."""
         cdef Py_buffer *g = take(views, array, PyBUF_WRITABLE)
         if real_type(g) != real or g.ndim != z.ndim or not same_shape(g, z, z.ndim):
             return False
-        if self.family == FL_ROWWISE or self.family == FL_ROW_FUNCTION:
+        if self.family != FL_ELEMENTWISE and self.family != FL_ELEMENT_FUNCTION:
             if not rows_of(g, rows) or not (contiguous(g) or spread(g)):
                 return False
         elif not contiguous(g):
@@ -382,16 +444,19 @@ cdef class Kernel:
                 return False
         return True
 
-    cdef ptrdiff_t run(self, fl_call *call, int real, ptrdiff_t rows, double *total) except -2:
+    cdef ptrdiff_t run(self, fl_call *call, int index, int real, ptrdiff_t rows, double *total) except -2:
         """Without the GIL, unless it is sooner done than given back; returns the index of a bad target or -1."""
         cdef ptrdiff_t bad = -1
         cdef void *scratch = NULL
-        cdef fl_kernel kernel = active.kernel[real][self.index]
+        cdef fl_kernel kernel = active.kernel[real][index]
         cdef fl_check outside = NULL
         cdef int count = threads if rows * call.classes >= 131072 else 1
-        cdef bint rowwise = self.family == FL_ROWWISE or self.family == FL_ROW_FUNCTION
-        if self.family == FL_ELEMENTWISE and self.low == self.low:
+        cdef int family = fl_kernel_families[index]
+        cdef bint rowwise = family == FL_ROWWISE or family == FL_ROW_FUNCTION
+        if family == FL_ELEMENTWISE and self.low == self.low:
             outside = active.outside[real]
+        elif family == FL_DISTRIBUTION and (call.q.data != NULL or call.entries > 0):
+            outside = active.improbable[real]
         call.scratch_bytes = fl_scratch_bytes(call, 4 if real == 0 else 8) if rowwise else 0
         if call.scratch_bytes:
             scratch = malloc(count * call.scratch_bytes)
@@ -426,10 +491,7 @@ cdef class Kernel:
         cdef double total = 0
         if real < 0:
             return None
-        call.y.data = call.w.data = NULL
-        call.class_weight = NULL
-        call.some_ignored = 0
-        call.t = call.l = call.g.data = call.h.data = NULL
+        clear(&call)
         call.z.data = z.buf
         call.classes = call.scale = 1
         if self.family == FL_ROW_FUNCTION:
@@ -444,7 +506,7 @@ cdef class Kernel:
             for axis in range(z.ndim):
                 rows *= z.shape[axis]
         if out.ndim == scores.ndim:
-            if not self.take_output(out, views, z, z, real, &call.g):
+            if not self.take_output(out, views, z, real, &call.g):
                 return None
         else:
             l = take(views, out, PyBUF_WRITABLE)
@@ -454,7 +516,7 @@ cdef class Kernel:
                 return None
             call.l = l.buf
         if rows > 0 and call.classes > 0:
-            self.run(&call, real, rows, &total)
+            self.run(&call, self.index, real, rows, &total)
         return out
 
 

@@ -152,7 +152,7 @@ cdef bint samples_of(const Py_buffer *view, fl_samples *samples, int kind) noexc
 
 cdef struct Views:
     # the buffers of one call, given back when it ends
-    Py_buffer view[6]
+    Py_buffer view[8]
     int count
 
 

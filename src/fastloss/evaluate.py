@@ -12,6 +12,7 @@ import numpy.typing as npt
 from numpy.lib.array_utils import byte_bounds
 
 from fastloss._core import BadTarget, Kernel, sum_weights
+from fastloss.distributions import Distribution, read_distribution
 
 if TYPE_CHECKING:
     from fastloss.losses import Loss
@@ -39,6 +40,8 @@ class AlongAxis:
         if any(type(array) is not np.ndarray or array.shape != scores.shape for array in outputs):
             return None
         z, *views = [np.moveaxis(array, self.axis, -1) for array in (scores, *outputs)]
+        if type(targets) is np.ndarray and targets.ndim == scores.ndim:
+            targets = np.moveaxis(targets, self.axis, -1)
         g, h = (*views, None, None)[:2]
         result = self.kernel.direct(z, targets, weight, g, h, order)
         return result if result is None or not outputs else (result[0], *outputs)
@@ -49,6 +52,9 @@ def evaluate(loss: Loss, scores: Any, targets: Any, weight: Any, out: Any, hess_
     try:
         result = loss._entry.direct(scores, targets, weight, out, hess_out, order)
     except BadTarget as bad:
+        distribution = read_distribution(loss, targets, np.shape(scores))
+        if distribution is not None:
+            distribution.check(loss)
         position, value = bad.args
         raise _bad_target(loss, position, value, np.shape(scores)) from None
     if result is None:
@@ -99,9 +105,11 @@ def _convert_and_evaluate(
     rowwise = loss.family == "rowwise"
     if rowwise:
         _check_classes(loss, scores)
-    targets = _class_indices(targets) if rowwise else _real_array("targets", targets)
+    distribution = read_distribution(loss, targets, scores.shape)
+    if distribution is None:
+        targets = _class_indices(targets) if rowwise else _real_array("targets", targets)
     samples = _samples_shape(loss, scores.shape)
-    if targets.shape != samples:
+    if distribution is None and targets.shape != samples:
         expected = "the shape of scores"
         if rowwise:
             along = "" if loss.axis == -1 else f" along axis {loss.axis}"
@@ -110,12 +118,18 @@ def _convert_and_evaluate(
     weights, total_weight = _weights(weight, samples)
     by_class = loss.class_weight is not None or loss.ignore_index is not None
     inputs = {"scores": scores, "targets": targets, "sample_weight": weight}
+    if distribution is not None:
+        inputs |= distribution.arrays
     dtype, work = _result_type(scores), _work_type(scores)
     if order >= 1 and out is not None:
         _check_output("out", out, scores.shape, dtype, scores, inputs)
     if order >= 2 and hess_out is not None:
         _check_output("hess_out", hess_out, scores.shape, dtype, None, inputs | {"out": out})
-    _check_targets(loss, scores.shape, targets)
+    if distribution is None:
+        _check_targets(loss, scores.shape, targets)
+    else:
+        distribution.check(loss)
+        targets = distribution.whole
 
     outputs = [_empty_like(scores, dtype) if array is None else array for array in (out, hess_out)[:order]]
     # Subclasses of ndarray and objects that export an array can be read as they lie once they are plain arrays.
@@ -131,7 +145,7 @@ def _convert_and_evaluate(
     each = np.empty(samples, work) if loss.reduction == "none" else None
     count = float(math.prod(samples) if weights is None else np.count_nonzero(weights))
     if by_class:
-        total_weight, count = _weights_by_class(loss, targets, weights, scores.shape[-1])
+        total_weight, count = _weights_by_class(loss, distribution or targets, weights, scores.shape)
     divisor: float | None = {"mean": total_weight, "batch_mean": count}.get(loss.reduction)
     totals: list[float] = []
     if divisor == 0:  # nothing counts
@@ -140,7 +154,10 @@ def _convert_and_evaluate(
     for index, _ in _blocks(scores.shape, 1 if rowwise else 0) if divisor != 0 else ():
         of_samples = index[: len(samples)]
         z = _readable(scores[index], work)
-        t = _readable(targets[of_samples], targets.dtype if rowwise else work)
+        if distribution is None:
+            t = _readable(targets[of_samples], targets.dtype if rowwise else work)
+        else:
+            t = distribution.block(of_samples, work)
         w = None if weights is None else _readable(weights[of_samples], weights.dtype)
         parts = [np.empty_like(z) for _ in views]
         g, h = (*parts, None, None)[:2]
@@ -307,12 +324,19 @@ def _weights(weight: Any, samples: tuple[int, ...]) -> tuple[Array | None, float
     return np.broadcast_to(spread, samples), total
 
 
-def _weights_by_class(loss: Loss, targets: Array, weights: Array | None, classes: int) -> tuple[float, float]:
+def _weights_by_class(
+    loss: Loss, targets: Array | Distribution, weights: Array | None, shape: tuple[int, ...]
+) -> tuple[float, float]:
     """Return the sum of the weights that samples have by themselves and by their class, and how many are not 0."""
     sums, counts = [], []
-    for index, _ in _blocks(targets.shape, 0):
-        w = None if weights is None else _readable(weights[index], weights.dtype)
-        part, count = loss._kernel.sum_weights(_readable(targets[index], targets.dtype), w, classes)
+    for index, _ in _blocks(shape, 1):
+        of_samples = index[: len(shape) - 1]
+        w = None if weights is None else _readable(weights[of_samples], weights.dtype).reshape(-1)
+        if isinstance(targets, Distribution):
+            t = targets.block(of_samples, np.dtype(np.float64), flat=True)
+        else:
+            t = _readable(targets[of_samples], targets.dtype).reshape(-1)
+        part, count = loss._kernel.sum_weights(t, w, shape[-1])
         sums.append(part)
         counts.append(count)
     total = math.fsum(sums)

@@ -54,6 +54,29 @@ static inline double FL_(block_sum)(const real *e, ptrdiff_t padded)
     return FL_(add_lanes)(partial);
 }
 
+/* Differences are added up as this part of themselves, so that the sum of a block is in range if they are. */
+#define FL_SHARE ((real)0x1p-12)
+
+/* the sum of base - z_j over a block; 0 for what equals it, be it infinite */
+static inline double FL_(block_spread)(const real *z, ptrdiff_t n, real base)
+{
+    const vec zero = FL_(splat)(0), from = FL_(splat)(base), share = FL_(splat)(FL_SHARE), shared = from * share;
+    vec partial[FL_(sum_registers)];
+    ptrdiff_t j = 0;
+    for (int r = 0; r < FL_(sum_registers); r++)
+        partial[r] = FL_(splat)(0);
+    for (; j + SUM_LANES <= n; j += SUM_LANES)
+        for (int r = 0; r < FL_(sum_registers); r++) {
+            const vec x = FL_(load)(z + j + r * LANES);
+            partial[r] += FL_(select_eq)(x, from, zero, FL_(fnma)(x, share, shared));
+        }
+    for (int r = 0; j < n; j += LANES, r++) {
+        const vec x = n - j >= LANES ? FL_(load)(z + j) : FL_(load_part)(z + j, n - j, base);
+        partial[r] += FL_(select_eq)(x, from, zero, FL_(fnma)(x, share, shared));
+    }
+    return FL_(add_lanes)(partial) / FL_SHARE;
+}
+
 /* the sum of those below `top` in a padded block, and how many equal it */
 static inline double FL_(block_sum_below)(const real *e, ptrdiff_t padded, real top, ptrdiff_t *equal)
 {
@@ -102,6 +125,17 @@ static inline void FL_(block_scale)(const real *e, ptrdiff_t n, real factor, rea
         FL_(store)(g + j, FL_(load)(e + j) * FL_(splat)(factor));
     if (j < n)
         FL_(store_part)(g + j, n - j, FL_(load_part)(e + j, n - j, 0) * FL_(splat)(factor));
+}
+
+/* g_j = factor * e_j + offset, where g may be e */
+static inline void FL_(block_shift)(const real *e, ptrdiff_t n, real factor, real offset, real *g)
+{
+    const vec a = FL_(splat)(factor), b = FL_(splat)(offset);
+    ptrdiff_t j = 0;
+    for (; j + LANES <= n; j += LANES)
+        FL_(store)(g + j, FL_(fma)(FL_(load)(e + j), a, b));
+    if (j < n)
+        FL_(store_part)(g + j, n - j, FL_(fma)(FL_(load_part)(e + j, n - j, 0), a, b));
 }
 
 static inline void FL_(block_fill)(real *g, ptrdiff_t n, real value)

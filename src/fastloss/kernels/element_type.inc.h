@@ -12,6 +12,8 @@
 #include "bands.inc.h"
 #include "rows.inc.h"
 #include "elements.inc.h"
+#include "softmax_options.inc.h"
+#include "distributions.inc.h"
 #define FL_BODIES
 #include "losses.def"
 #undef FL_BODIES
@@ -22,6 +24,7 @@
         return driver(call, first, last, __VA_ARGS__);                                                                 \
     }
 #define ROWWISE(name) FL_KERNEL(name, FL_(each_row), FL_(name##_row), FL_(name##_band), FL_(name##_tile))
+#define DISTRIBUTION(name) FL_KERNEL(name, FL_(each_distribution), FL_(name##_options)(call))
 #define ELEMENTWISE(name) FL_KERNEL(name, FL_(each_element), FL_(name##_at))
 #define ROW_FUNCTION(name) ROWWISE(name)
 #define ELEMENT_FUNCTION(name) FL_KERNEL(name, FL_(map), FL_(name##_at))
@@ -29,6 +32,7 @@
 #include "losses.def"
 #undef FL_KERNEL
 #undef ROWWISE
+#undef DISTRIBUTION
 #undef ELEMENTWISE
 #undef ROW_FUNCTION
 #undef ELEMENT_FUNCTION
@@ -46,4 +50,7 @@
 #undef FL_MANTISSA
 #undef FL_BIAS
 #undef FL_SQRT_HALF_BITS
+#undef FL_PAST_EXP
+#undef FL_TWO_MANTISSA
+#undef FL_LOWEST_POWER
 #undef FL_FAR

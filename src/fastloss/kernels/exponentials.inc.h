@@ -3,32 +3,33 @@
  * A row seen through its exponentials: what softmax, log-sum-exp and softmax cross-entropy share.
  *
  * e_j = exp(z_j - offset), where the offset is shift * ln 2 (an integer number of powers of two, so mantissas do not
- * depend on it) and, for scores too large to be reduced as they are, the maximum of the scores itself. It is chosen
+ * depend on it) and, for scores too large to be reduced as they are, the maximum of the scores itself. So it is with a
+ * temperature: e_j = exp((z_j - base) * stretch), which rounds a difference and not a score. It is chosen
  * by the first block and raised when a later block needs it. One class k, the target or the largest, is picked out:
  * its exponential is not in the sum, so that the sum of the others is exact however small it is beside it.
  */
 typedef struct {
     double others; /* sum of e_j, j != k */
     double picked; /* e_k */
-    double offset;
-    real base, shift, ceiling; /* offset = base + shift ln 2; scores up to the ceiling need no new one */
+    double offset, stretch;    /* 1 / temperature */
+    real base, shift, ceiling; /* offset = base * stretch + shift ln 2; scores up to the ceiling need no new one */
 } FL_(row);
 
 /* 60 powers of two of room: sums of 2^60 * classes still are far from overflow */
-static inline FL_(row) FL_(row_from)(real m)
+static inline FL_(row) FL_(row_from)(real m, double stretch)
 {
-    FL_(row) row = {0, 0, 0, 0, 0, -(real)INFINITY};
+    FL_(row) row = {.ceiling = -(real)INFINITY, .stretch = stretch};
     const double ln2 = 0.69314718055994530942;
-    if (m >= -FL_FAR && m <= FL_FAR) {
+    if (m >= -FL_FAR && m <= FL_FAR && stretch == 1) {
         row.shift = (real)(ptrdiff_t)((double)m / ln2 + (m < 0 ? -0.5 : 0.5));
         row.offset = row.shift * ln2;
     } else if (m > -(real)INFINITY) {
         row.base = m;
-        row.offset = m;
+        row.offset = (double)m * stretch;
     } else {
         return row; /* nothing to count from yet */
     }
-    row.ceiling = (real)(row.offset + 60 * ln2);
+    row.ceiling = (real)((row.offset + 60 * ln2) / stretch);
     return row;
 }
 
@@ -39,14 +40,14 @@ static inline double FL_(lowering)(const FL_(row) *from, const FL_(row) *to)
     if (from->base == to->base)
         return fl_power_of_two(powers);
     /* ln 2 in two parts, so that the argument is rounded once */
-    const double x = ((double)from->base - (double)to->base) + powers * 6.93147180369123816490e-01;
+    const double x = ((double)from->base - (double)to->base) * to->stretch + powers * 6.93147180369123816490e-01;
     return fl_exp(x) * (1 + powers * 1.90821492927058770002e-10);
 }
 
 /* Counts from m; returns what everything counted from the former origin has to be multiplied with. */
 static inline double FL_(raise_origin)(FL_(row) *row, real m)
 {
-    const FL_(row) higher = FL_(row_from)(m);
+    const FL_(row) higher = FL_(row_from)(m, row->stretch);
     /* Before there is a sum there is nothing to lower. */
     const double lower = row->others + row->picked > 0 ? FL_(lowering)(row, &higher) : 0;
     row->base = higher.base;
@@ -63,11 +64,11 @@ static inline double FL_(raise_origin)(FL_(row) *row, real m)
 static inline void FL_(block_exp)(const real *z, ptrdiff_t n, const FL_(row) *row, real *e, const real *written)
 {
     real near[FL_BLOCK];
-    if (row->base != 0) { /* also +inf, for which inf - inf counts as 0, and NaN */
-        const vec base = FL_(splat)(row->base);
+    if (row->base != 0 || row->stretch != 1) { /* also +inf, for which inf - inf counts as 0, and NaN */
+        const vec base = FL_(splat)(row->base), stretch = FL_(splat)((real)row->stretch);
         for (ptrdiff_t j = 0; j < n; j += LANES) {
             const vec x = n - j >= LANES ? FL_(load)(z + j) : FL_(load_part)(z + j, n - j, 0);
-            FL_(store)(near + j, FL_(select_eq)(x, base, FL_(splat)(0), x - base));
+            FL_(store)(near + j, FL_(select_eq)(x, base, FL_(splat)(0), x - base) * stretch);
         }
         z = near;
     }
@@ -91,13 +92,18 @@ static inline void FL_(block_exp)(const real *z, ptrdiff_t n, const FL_(row) *ro
 }
 
 /* Reads a row. Its exponentials are left in `kept` (whole blocks) and in `scratch` (the last, unfinished one); without
- * `kept` they are not left. `kept` may be z. `pick` is the class to pick out, or -1 for none. */
-static inline FL_(row) FL_(read_row)(const real *z, ptrdiff_t classes, ptrdiff_t pick, real *kept, real *scratch)
+ * `kept` they are not left. `kept` may be z. `pick` is the class to pick out, or -1 for none. Scores are multiplied with
+ * `stretch`; `spread`, if wanted, is the sum of z_pick - z_j. */
+static inline FL_(row) FL_(read_row)(const real *z, ptrdiff_t classes, ptrdiff_t pick, double stretch, real *kept,
+                                     real *scratch, double *spread)
 {
-    FL_(row) row = FL_(row_from)(-(real)INFINITY);
+    FL_(row) row = FL_(row_from)(-(real)INFINITY, stretch);
+    const real target = pick >= 0 ? z[pick] : 0; /* kept may be z */
     for (ptrdiff_t j = 0; j < classes; j += FL_BLOCK) {
         const ptrdiff_t n = classes - j < FL_BLOCK ? classes - j : FL_BLOCK;
         const real m = FL_(block_max)(z + j, n);
+        if (spread)
+            *spread += FL_(block_spread)(z + j, n, target);
         if (!(m <= row.ceiling)) {
             const double lower = FL_(raise_origin)(&row, m);
             if (kept)
@@ -118,7 +124,7 @@ static inline FL_(row) FL_(read_row)(const real *z, ptrdiff_t classes, ptrdiff_t
 static inline FL_(row) FL_(read_row_from_largest)(const real *z, ptrdiff_t classes, real *largest)
 {
     real e[FL_BLOCK];
-    FL_(row) row = FL_(row_from)(-(real)INFINITY);
+    FL_(row) row = FL_(row_from)(-(real)INFINITY, 1);
     *largest = -(real)INFINITY;
     for (ptrdiff_t j = 0; j < classes; j += FL_BLOCK) {
         const ptrdiff_t n = classes - j < FL_BLOCK ? classes - j : FL_BLOCK;
@@ -143,22 +149,23 @@ static inline FL_(row) FL_(read_row_from_largest)(const real *z, ptrdiff_t class
 
 /* The log of the sum of the exponentials, less the picked score: for the target, the loss. NaN if there is nothing to
  * normalise. Exact also where the picked class has all but a tiny part of the sum, or next to nothing of it. */
-static inline fl_log_form FL_(log_of_sum_less)(const FL_(row) *row, real picked_score)
+static inline fl_log_form FL_(log_of_sum_less)(const FL_(row) *row, double picked_score)
 {
     if (!(row->others + row->picked > 0))
         return (fl_log_form){NAN, 0};
     if (row->picked > 0)
         return (fl_log_form){row->others / row->picked, 0};
-    return (fl_log_form){row->others - 1, row->offset - (double)picked_score};
+    return (fl_log_form){row->others - 1, row->offset - picked_score};
 }
 
-/* g_j = factor * e_j for the whole row, from where read_row left the exponentials */
-static inline void FL_(write_row)(const real *kept, const real *scratch, ptrdiff_t classes, real factor, real *g)
+/* g_j = factor * e_j + offset for the whole row, from where read_row left the exponentials */
+static inline void FL_(write_row)(const real *kept, const real *scratch, ptrdiff_t classes, real factor, real offset,
+                                  real *g)
 {
     const ptrdiff_t whole = kept ? classes / FL_BLOCK * FL_BLOCK : 0;
     if (whole)
-        FL_(block_scale)(kept, whole, factor, g);
-    FL_(block_scale)(scratch, classes - whole, factor, g + whole);
+        FL_(block_shift)(kept, whole, factor, offset, g);
+    FL_(block_shift)(scratch, classes - whole, factor, offset, g + whole);
 }
 
 /* h_j = g_j (1 - p_j) where g_j = c p_j but for the target, whose g is 0 and whose p is `picked`. At most one class has more than
@@ -193,24 +200,23 @@ static inline void FL_(row_curvature)(const real *g, ptrdiff_t classes, real c, 
 typedef struct {
     vec base, powers, largest;
     FL_(shift) shift;
-} FL_(tile_origin);
+} FL_(tile_origin); /* base before it is stretched */
 
-/* Scores too large to be reduced as they are become relative to their row's maximum, in the tile. Returns whether there
- * were such. */
-static FL_INLINE int FL_(tile_exponentials_from)(real *restrict tile, ptrdiff_t classes, const int side,
+/* Scores too large to be reduced as they are, or to be stretched, become relative to their row's maximum, in the tile.
+ * Returns whether there were such. */
+static FL_INLINE int FL_(tile_exponentials_from)(real *restrict tile, ptrdiff_t classes, const int side, real stretch,
                                                  FL_(tile_origin) *from)
 {
-    const vec zero = FL_(splat)(0), far = FL_(splat)(FL_FAR), lowest = FL_(splat)(-(real)INFINITY);
+    const vec zero = FL_(splat)(0), far = FL_(splat)(stretch == 1 ? FL_FAR : -1), lowest = FL_(splat)(-(real)INFINITY);
     vec m[FL_(bundle)], size[FL_(bundle)];
     for (int v = 0; v < side; v++)
         m[v] = lowest;
     for (ptrdiff_t c = 0; c < classes; c++)
         for (int v = 0; v < side; v++)
             m[v] = FL_(max)(m[v], FL_(load)(tile + (c * side + v) * LANES));
-    vec largest_size = zero;
+    vec largest_size = lowest;
     for (int v = 0; v < side; v++) {
-        size[v] =
-            FL_(select_gt)(m[v], lowest, FL_(abs)(m[v]), zero); /* a row of -inf is not far: nothing to count from */
+        size[v] = FL_(select_gt)(m[v], lowest, FL_(abs)(m[v]), FL_(splat)(-1)); /* of -inf: nothing to count from */
         largest_size = FL_(max)(largest_size, size[v]);
     }
     const int any_far = FL_(any_gt)(largest_size, far);
@@ -223,7 +229,7 @@ static FL_INLINE int FL_(tile_exponentials_from)(real *restrict tile, ptrdiff_t 
             for (ptrdiff_t c = 0; c < classes; c++) {
                 real *const at = tile + (c * side + v) * LANES;
                 const vec x = FL_(load)(at), relative = FL_(select_eq)(x, base, zero, x - base);
-                FL_(store)(at, FL_(select_eq)(base, zero, x, relative));
+                FL_(store)(at, FL_(select_gt)(size[v], far, relative * FL_(splat)(stretch), x));
             }
         }
     for (int v = 0; v < side; v++) {
@@ -245,4 +251,11 @@ static FL_INLINE void FL_(tile_log_form)(vec rest, vec picked, vec score, const 
         FL_(fma)(from->powers, FL_(splat)(FL_LN2_LOW), FL_(fma)(from->powers, FL_(splat)(FL_LN2_HIGH), zero - score));
     *inside = FL_(select_gt)(picked, least, rest / picked, nothing);
     *plus = FL_(select_gt)(picked, least, zero, ahead);
+}
+
+/* the log-sum-exp of each lane, from the sum of its exponentials, which is not small */
+static FL_INLINE vec FL_(tile_log_sum)(vec sum, real stretch, const FL_(tile_origin) *from)
+{
+    const vec high = FL_(splat)(FL_LN2_HIGH), low = FL_(splat)(FL_LN2_LOW);
+    return FL_(fma)(from->powers, high, FL_(fma)(from->powers, low, FL_(log)(sum))) + from->base * FL_(splat)(stretch);
 }

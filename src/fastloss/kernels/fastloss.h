@@ -37,8 +37,11 @@ typedef struct {
  * indices in [0, classes). g may be z itself; nothing else overlaps. h comes with g. Elementwise arrays are contiguous. */
 typedef struct {
     fl_rows z, g, h;
-    const void *t; /* elementwise: type of the scores */
+    fl_rows q; /* of a distribution: one probability for each score, of its type; data NULL if there are indices */
+    const void
+        *t; /* elementwise: type of the scores; of a distribution with entries: their probabilities, contiguous */
     fl_samples y, w; /* y: rowwise; w.data NULL means weight 1 */
+    ptrdiff_t entries; /* indices and probabilities that a row has, adjacent; 0 where it has one index alone */
     const double *class_weight; /* rowwise: what weights are multiplied with, by class index; NULL for 1 */
     int64_t ignored; /* rowwise: the index of samples that do not count, if some_ignored */
     int some_ignored;
@@ -58,7 +61,8 @@ typedef double (*fl_kernel)(const fl_call *call, ptrdiff_t first, ptrdiff_t last
 /* The index of the first target of [first, last) outside [low, high] or NaN; -1 if there is none. */
 typedef ptrdiff_t (*fl_check)(const fl_call *call, ptrdiff_t first, ptrdiff_t last);
 
-enum { FL_ROWWISE, FL_ELEMENTWISE, FL_ROW_FUNCTION, FL_ELEMENT_FUNCTION };
+/* A distribution has rows as well, and targets in any of three forms: an index, entries, all probabilities. */
+enum { FL_ROWWISE, FL_DISTRIBUTION, FL_ELEMENTWISE, FL_ROW_FUNCTION, FL_ELEMENT_FUNCTION };
 
 #define KERNEL(family, name) FL_INDEX_##name,
 enum {
@@ -71,8 +75,10 @@ typedef struct {
     const char *name;
     fl_kernel kernel[2][FL_KERNELS];
     fl_check outside[2];
-    ptrdiff_t (*bad_label)(const fl_call *call, ptrdiff_t rows); /* -1: all in [0, classes) or ignored */
+    fl_check improbable[2]; /* the same for the probabilities of distributions, which are finite and not negative */
+    ptrdiff_t (*bad_label)(const fl_call *call, ptrdiff_t count); /* -1: all in [0, classes) or ignored */
     double (*sum_weights)(const fl_call *call, ptrdiff_t rows, double *count); /* count: of those that are not 0 */
+    double (*sum_distribution_weights[2])(const fl_call *call, ptrdiff_t rows, double *count);
 } fl_table;
 
 /* A sum that carries what its additions lose (Neumaier 1974): many small pieces add up to one rounding. */
@@ -112,8 +118,8 @@ static inline int fl_weighted(const fl_call *call)
 /* The rows from `start` on, at most `rows`, that lie in one inner part of all arrays. */
 static inline int fl_rows_within(const fl_call *call, ptrdiff_t start, int rows)
 {
-    const fl_rows *const arrays[] = {&call->z, &call->g, &call->h};
-    for (int i = 0; i < 3; i++)
+    const fl_rows *const arrays[] = {&call->z, &call->g, &call->h, &call->q};
+    for (int i = 0; i < 4; i++)
         if (arrays[i]->data) {
             const ptrdiff_t left = arrays[i]->inner - start % arrays[i]->inner;
             rows = left < rows ? (int)left : rows;

@@ -72,21 +72,25 @@ static inline void fl_restore_subnormals(unsigned mode)
 
 #define FL_BITS 64
 #define FL_LARGEST DBL_MAX
+#define FL_SMALLEST DBL_MIN
 #define real double
 #define FL_(name) name##_f64
 #include "element_type.inc.h"
 #undef FL_BITS
 #undef FL_LARGEST
+#undef FL_SMALLEST
 #undef real
 #undef FL_
 
 #define FL_BITS 32
 #define FL_LARGEST FLT_MAX
+#define FL_SMALLEST FLT_MIN
 #define real float
 #define FL_(name) name##_f32
 #include "element_type.inc.h"
 #undef FL_BITS
 #undef FL_LARGEST
+#undef FL_SMALLEST
 #undef real
 #undef FL_
 
@@ -109,4 +113,6 @@ const fl_table FL_TABLE(FL_ISA) = {
     .bad_label = fl_first_bad_label,
     .sum_weights = fl_sum_sample_weights,
     .outside = {first_outside_f32, first_outside_f64},
+    .improbable = {first_improbable_f32, first_improbable_f64},
+    .sum_distribution_weights = {sum_distribution_weights_f32, sum_distribution_weights_f64},
 };

@@ -21,8 +21,8 @@ static inline fl_log_form FL_(softmax_row)(const fl_call *call, const real *z, p
 {
     real scratch[FL_BLOCK];
     (void)y, (void)c, (void)h;
-    const FL_(row) row = FL_(read_row)(z, call->classes, -1, g, scratch);
-    FL_(write_row)(g, scratch, call->classes, (real)(1 / row.others), g);
+    const FL_(row) row = FL_(read_row)(z, call->classes, -1, 1, g, scratch, NULL);
+    FL_(write_row)(g, scratch, call->classes, (real)(1 / row.others), 0, g);
     return (fl_log_form){0, 0};
 }
 
@@ -95,7 +95,7 @@ static FL_INLINE void FL_(logsumexp_tile)(const fl_call *call, real *restrict ti
     FL_(tile_origin) from[FL_(bundle)];
     (void)curvature;
     const vec zero = FL_(splat)(0);
-    FL_(tile_exponentials_from)(tile, call->classes, side, from);
+    FL_(tile_exponentials_from)(tile, call->classes, side, 1, from);
     const FL_(tile_sums) sums = FL_(tile_exponentials)(tile, call->classes, side, 0, of, from);
     vec ratio[FL_(bundle)], largest[FL_(bundle)];
     for (int v = 0; v < side; v++) {
@@ -118,7 +118,7 @@ static FL_INLINE void FL_(softmax_tile)(const fl_call *call, real *restrict tile
 {
     FL_(tile_origin) from[FL_(bundle)];
     (void)curvature;
-    FL_(tile_exponentials_from)(tile, call->classes, side, from);
+    FL_(tile_exponentials_from)(tile, call->classes, side, 1, from);
     const FL_(tile_sums) sums = FL_(tile_exponentials)(tile, call->classes, side, 1, of, from);
     vec factor[FL_(bundle)];
     for (int v = 0; v < side; v++)
@@ -146,7 +146,7 @@ static FL_INLINE void FL_(log_softmax_tile)(const fl_call *call, real *restrict 
     const ptrdiff_t classes = call->classes;
     FL_(tile_origin) from[FL_(bundle)];
     vec rest[FL_(bundle)];
-    FL_(tile_exponentials_from)(tile, classes, side, from);
+    FL_(tile_exponentials_from)(tile, classes, side, 1, from);
     const FL_(tile_sums) sums = FL_(tile_exponentials)(tile, classes, side, 0, of, from);
     for (int v = 0; v < side; v++)
         rest[v] = FL_(log1p)(sums.others[v] / sums.picked[v]);

@@ -6,23 +6,58 @@
  *
  * At the target p_y - 1 is taken as -(sum of the others), which keeps its digits when p_y is all but 1.
  */
+/* from a row that has been read, with options; `spread` is the mean of z_y - z_j */
+static fl_log_form FL_(optional_row)(const FL_(softmax_options) *options, const FL_(row) *row, fl_log_form form,
+                                     double spread, ptrdiff_t classes, ptrdiff_t y, real c, const real *scratch,
+                                     real *g, real *h)
+{
+    const double sum = row->others + row->picked, log_sum_exp = row->offset + fl_log1p(sum - 1);
+    const double loss = fl_log1p(form.inside) + form.plus;
+    FL_(row_terms) terms;
+    FL_(optional_terms)(options, FL_(splat)((real)(row->picked / sum)), FL_(splat)((real)(row->others / sum)),
+                        FL_(splat)((real)loss), FL_(splat)((real)(spread * options->stretch)),
+                        FL_(splat)((real)log_sum_exp), FL_(splat)(c), (real)classes, &terms);
+    if (g) {
+        const double factor = (double)FL_(first_lane)(terms.factor);
+        const real offset = FL_(first_lane)(terms.offset);
+        if (h)
+            FL_(write_row)(g, scratch, classes, (real)(1 / sum), 0, h);
+        FL_(write_row)(g, scratch, classes, (real)(factor / sum), offset, g);
+        if (options->z_loss != 0 && row->base == (real)INFINITY)
+            FL_(limit_row)(g, NULL, classes, 1, offset, 0);
+        g[y] = FL_(first_lane)(terms.target);
+        if (h) {
+            FL_(shares_to_curvature)(h, classes, FL_(first_lane)(terms.curve), FL_(first_lane)(terms.bend),
+                                     row->picked / sum);
+            h[y] = FL_(first_lane)(terms.target_curve);
+        }
+    }
+    return (fl_log_form){0, (double)FL_(first_lane)(terms.loss)};
+}
+
 static inline fl_log_form FL_(softmax_cross_entropy_row)(const fl_call *call, const real *z, ptrdiff_t y, real c,
                                                          real *g, real *h)
 {
     real scratch[FL_BLOCK];
+    double spread = 0;
     const ptrdiff_t classes = call->classes;
-    const real target = z[y]; /* g may be z */
-    const FL_(row) row = FL_(read_row)(z, classes, y, g, scratch);
+    const FL_(softmax_options) options = FL_(softmax_options_of)(call);
+    const double target = (double)z[y] * options.stretch; /* g may be z */
+    const FL_(row) row =
+        FL_(read_row)(z, classes, y, options.stretch, g, scratch, options.smoothing != 0 ? &spread : NULL);
+    const double sum = row.others + row.picked;
+    const fl_log_form loss = FL_(log_of_sum_less)(&row, target);
+    if (options.any)
+        return FL_(optional_row)(&options, &row, loss, spread / (double)classes, classes, y, c, scratch, g, h);
     if (g) {
-        const double sum = row.others + row.picked;
-        FL_(write_row)(g, scratch, classes, (real)((double)c / sum), g);
+        FL_(write_row)(g, scratch, classes, (real)((double)c / sum), 0, g);
         if (h) {
             FL_(row_curvature)(g, classes, c, (real)(row.picked / sum), h);
             h[y] = (real)((double)c * (row.picked / sum) * (row.others / sum));
         }
         g[y] = (real)(0 - (double)c * (row.others / sum));
     }
-    return FL_(log_of_sum_less)(&row, target);
+    return loss;
 }
 
 /* rows of up to FL_BANDED classes; those of scores too large to be reduced as they are go one by one */
@@ -31,7 +66,12 @@ static FL_INLINE void FL_(softmax_cross_entropy_band)(const fl_call *call, FL_(b
 {
     const ptrdiff_t classes = call->classes;
     const vec zero = FL_(splat)(0), one = FL_(splat)(1);
+    const FL_(softmax_options) options = FL_(softmax_options_of)(call);
     real e[FL_(lanes) *FL_BANDED], largest[FL_(lanes)], lane[FL_(lanes)], target[FL_(lanes)];
+    if (options.stretch != 1) {
+        FL_(band_by_rows)(call, band, k, c, FL_(softmax_cross_entropy_row), inside, plus);
+        return;
+    }
     for (int i = 0; i < LANES; i++) {
         largest[i] = band->z[i] ? FL_(block_max)(band->z[i], classes) : 0;
         if (!(largest[i] >= -FL_FAR && largest[i] <= FL_FAR) && band->z[i]) {
@@ -57,6 +97,20 @@ static FL_INLINE void FL_(softmax_cross_entropy_band)(const fl_call *call, FL_(b
     const vec picked = FL_(load)(lane), rest = FL_(band_sum)(e, pitch), sum = rest + picked;
     vec a, b;
     FL_(tile_log_form)(rest, picked, FL_(load)(target), &from, &a, &b);
+    const vec inverse = one / sum, p = picked * inverse, factors = FL_(load)(c);
+    FL_(row_terms) terms = {.factor = factors, .offset = zero, .target = zero - rest * inverse * factors};
+    if (options.any) {
+        vec spread = zero;
+        if (options.smoothing != 0) {
+            for (int i = 0; i < LANES; i++)
+                lane[i] = band->z[i] ? (real)(FL_(block_spread)(band->z[i], classes, target[i]) / (double)classes) : 0;
+            spread = FL_(load)(lane);
+        }
+        FL_(optional_terms)(&options, p, rest * inverse, FL_(log1p)(a) + b, spread, FL_(tile_log_sum)(sum, 1, &from),
+                            factors, (real)classes, &terms);
+        a = zero;
+        b = terms.loss;
+    }
     real a_lane[FL_(lanes)], b_lane[FL_(lanes)];
     FL_(store)(a_lane, a);
     FL_(store)(b_lane, b);
@@ -67,17 +121,28 @@ static FL_INLINE void FL_(softmax_cross_entropy_band)(const fl_call *call, FL_(b
         }
     if (!call->g.data)
         return;
-    real factor[FL_(lanes)], p[FL_(lanes)];
-    const vec inverse = one / sum, scaled = FL_(load)(c) * inverse;
-    FL_(store)(factor, scaled);
-    FL_(store)(p, picked * inverse);
-    FL_(store)(target, zero - rest * scaled);
+    real factor[FL_(lanes)], offset[FL_(lanes)], share[FL_(lanes)], picked_share[FL_(lanes)], curve[FL_(lanes)],
+        bend[FL_(lanes)];
+    FL_(store)(factor, terms.factor * inverse);
+    FL_(store)(offset, terms.offset);
+    FL_(store)(target, terms.target);
+    FL_(store)(share, inverse);
+    FL_(store)(picked_share, p);
+    FL_(store)(curve, terms.curve);
+    FL_(store)(bend, terms.bend);
+    FL_(store)(lane, terms.target_curve);
     for (int i = 0; i < LANES; i++)
         if (band->z[i]) {
-            FL_(block_scale)(e + i * pitch, classes, factor[i], band->g[i]);
-            if (band->h[i]) {
-                FL_(row_curvature)(band->g[i], classes, c[i], p[i], band->h[i]);
-                band->h[i][k[i]] = 0 - target[i] * p[i];
+            const real *const from_e = e + i * pitch;
+            if (band->h[i] && options.any) {
+                FL_(block_scale)(from_e, classes, share[i], band->h[i]);
+                FL_(shares_to_curvature)(band->h[i], classes, curve[i], bend[i], (double)picked_share[i]);
+                band->h[i][k[i]] = lane[i];
+            }
+            FL_(block_shift)(from_e, classes, factor[i], offset[i], band->g[i]);
+            if (band->h[i] && !options.any) {
+                FL_(row_curvature)(band->g[i], classes, c[i], picked_share[i], band->h[i]);
+                band->h[i][k[i]] = 0 - target[i] * picked_share[i];
             }
             band->g[i][k[i]] = target[i];
         }
@@ -92,9 +157,13 @@ static FL_INLINE void FL_(softmax_cross_entropy_tile)(const fl_call *call, real 
     FL_(tile_origin) from[FL_(bundle)];
     FL_(set_aside) others = FL_(nothing_aside)(), below = others; /* all but the target, all but the largest */
     vec rest[FL_(bundle)], picked[FL_(bundle)], score[FL_(bundle)], beside[FL_(bundle)], class = zero;
-    const int far = FL_(tile_exponentials_from)(tile, classes, side, from);
+    const FL_(softmax_options) options = FL_(softmax_options_of)(call);
+    const int far = FL_(tile_exponentials_from)(tile, classes, side, (real)options.stretch, from);
+    vec spread[FL_(bundle)];
     for (int v = 0; v < side; v++)
-        rest[v] = picked[v] = score[v] = beside[v] = zero;
+        rest[v] = picked[v] = score[v] = beside[v] = spread[v] = zero;
+    if (options.smoothing != 0)
+        FL_(tile_spread)(tile, classes, side, from, spread);
     for (ptrdiff_t start = 0; start < classes; start += FL_PART) {
         const ptrdiff_t end = classes - start < FL_PART ? classes : start + FL_PART;
         vec part[FL_(bundle)], part_below[FL_(bundle)];
@@ -119,12 +188,29 @@ static FL_INLINE void FL_(softmax_cross_entropy_tile)(const fl_call *call, real 
         FL_(restart)(&others, rest, side, end, classes);
         FL_(restart)(&below, beside, side, end, classes);
     }
-    vec a[FL_(bundle)], b[FL_(bundle)];
-    for (int v = 0; v < side; v++)
+    vec a[FL_(bundle)], b[FL_(bundle)], inverse[FL_(bundle)];
+    FL_(row_terms) terms[FL_(bundle)];
+    for (int v = 0; v < side; v++) {
         FL_(tile_log_form)(rest[v], picked[v], score[v], from + v, a + v, b + v);
+        inverse[v] = one / (rest[v] + picked[v]);
+        terms[v].offset = terms[v].bend = zero;
+        terms[v].factor = terms[v].curve = of->c[v];
+        terms[v].target = zero - rest[v] * (of->c[v] * inverse[v]);
+        terms[v].target_curve = of->c[v] * (picked[v] * inverse[v]) * (rest[v] * inverse[v]);
+    }
+    if (options.any)
+        for (int v = 0; v < side; v++) {
+            const vec behind = from[v].largest - score[v];
+            FL_(optional_terms)(&options, picked[v] * inverse[v], rest[v] * inverse[v], FL_(log1p)(a[v]) + b[v],
+                                spread[v] - behind,
+                                FL_(tile_log_sum)(rest[v] + picked[v], (real)options.stretch, from + v), of->c[v],
+                                (real)classes, terms + v);
+            a[v] = zero;
+            b[v] = terms[v].loss;
+        }
     FL_(widen)(a, side, inside);
     FL_(widen)(b, side, plus);
-    if (far) {
+    if (far && !options.any) {
         real scores[FL_(bundle) *FL_(lanes)], base[FL_(bundle) *FL_(lanes)];
         FL_(target_scores)(call, of, side, scores);
         for (int v = 0; v < side; v++)
@@ -135,24 +221,33 @@ static FL_INLINE void FL_(softmax_cross_entropy_tile)(const fl_call *call, real 
     }
     if (!call->g.data)
         return;
-    vec inverse[FL_(bundle)], factor[FL_(bundle)], at_target[FL_(bundle)];
-    for (int v = 0; v < side; v++) {
-        inverse[v] = one / (rest[v] + picked[v]);
-        factor[v] = of->c[v] * inverse[v];
-        at_target[v] = zero - rest[v] * factor[v];
-    }
+    vec factor[FL_(bundle)];
+    for (int v = 0; v < side; v++)
+        factor[v] = terms[v].factor * inverse[v];
     class = zero;
     for (ptrdiff_t c = 0; c < classes; c++, class += one)
         for (int v = 0; v < side; v++) {
             real *const at = tile + (c * side + v) * LANES;
             const vec e = FL_(load)(at);
-            FL_(store)(at, FL_(select_eq)(class, of->y[v], at_target[v], e * factor[v]));
+            FL_(store)(at, FL_(select_eq)(class, of->y[v], terms[v].target, FL_(fma)(e, factor[v], terms[v].offset)));
             if (curvature) {
                 /* 1 - p is the sum of the others; for the one class that may have more than half, without cancelling */
                 const vec p = e * inverse[v], half = FL_(splat)((real)0.5);
-                vec left = FL_(select_gt)(p, half, beside[v] * inverse[v], one - p);
-                left = FL_(select_eq)(class, of->y[v], rest[v] * inverse[v], left);
-                FL_(store)(curvature + (c * side + v) * LANES, of->c[v] * p * left);
+                const vec left = FL_(select_gt)(p, half, beside[v] * inverse[v], one - p);
+                const vec curve = p * FL_(fma)(terms[v].bend, p, terms[v].curve * left);
+                FL_(store)(curvature + (c * side + v) * LANES,
+                           FL_(select_eq)(class, of->y[v], terms[v].target_curve, curve));
             }
+        }
+    if (far && options.z_loss != 0)
+        for (int v = 0; v < side; v++) {
+            real base[FL_(lanes)], offset[FL_(lanes)], bend[FL_(lanes)];
+            FL_(store)(base, from[v].base);
+            FL_(store)(offset, terms[v].offset);
+            FL_(store)(bend, terms[v].bend);
+            for (int i = 0; i < LANES; i++)
+                if (base[i] == (real)INFINITY)
+                    FL_(limit_row)(tile + v * LANES + i, curvature ? curvature + v * LANES + i : NULL, classes,
+                                   side * LANES, offset[i], bend[i]);
         }
 }

@@ -324,6 +324,13 @@ static inline int FL_(all_gt)(vec a, vec b)
     return FL_(count_gt)(a, b) == LANES;
 }
 
+static inline real FL_(first_lane)(vec v)
+{
+    real lane[FL_(lanes)];
+    FL_(store)(lane, v);
+    return lane[0];
+}
+
 static inline real FL_(largest_lane)(vec v)
 {
 #if FL_VECTOR_BYTES == 64

@@ -8,7 +8,7 @@ import math
 import numbers
 from typing import Any, Literal, TypeAlias
 
-from fastloss.losses.loss import Loss, Reduction, check_choice, checked_class_weight, checked_integer
+from fastloss.losses.loss import Loss, Reduction, check_choice, checked_class_weight, checked_integer, checked_number
 
 Form: TypeAlias = Literal["weston-watkins", "crammer-singer"]
 Power: TypeAlias = Literal[1, 2]
@@ -41,19 +41,30 @@ class LabelledLoss(Loss):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SoftmaxCrossEntropy(LabelledLoss):
-    r"""Softmax cross-entropy: the negative log-likelihood of the target class.
+    r"""Softmax cross-entropy: the negative log-likelihood of the target class, or of a distribution over the classes.
 
     Also known as multinomial logistic loss, log-sum-exp loss, or categorical cross-entropy from logits.
 
     Parameters
     ----------
     axis : int, default: -1
-        The axis of the classes. Targets have the shape of the scores without it.
+        The axis of the classes. Class indices have the shape of the scores without it.
     class_weight : array_like, optional
-        One weight per class, finite and not negative: samples of a class count as if their weights were multiplied with
-        it, in the divisor of a mean, too. Kept as a tuple.
+        One weight per class, finite and not negative. It weights what is lost by that class, and with it the sample in
+        the divisor of a mean. Kept as a tuple.
     ignore_index : int, optional
-        The label of samples that do not count, in [0, C) or not: their loss and derivatives are 0.
+        The label of samples that do not count, in [0, C) or not: their loss and derivatives are 0. In a pair, an entry
+        of this index has no probability.
+    label_smoothing : float, default: 0.0
+        The part of the target that is spread evenly over all classes, in [0, 1].
+    focal_gamma : float, default: 0.0
+        The power of :math:`1 - p` that classes are weighted with, so that certain ones count less; not negative.
+    z_loss : float, default: 0.0
+        The weight of the square of the log-sum-exp, which keeps scores near normalised; not negative.
+    temperature : float, default: 1.0
+        What scores are divided by; positive.
+    logit_cap : float, optional
+        The bound :math:`K` of scores, which become :math:`K \tanh(z / K)`; positive.
     reduction : {"mean", "sum", "none", "batch_mean"}, default: "mean"
         How the losses of the samples become one value.
 
@@ -62,20 +73,26 @@ class SoftmaxCrossEntropy(LabelledLoss):
     TypeError
         If the axis or the label to ignore is not an integer.
     ValueError
-        If an option is not one of its choices.
+        If an option is not one of its choices or out of its range.
 
     See Also
     --------
+    KLDivergence : The same gradient for distributions, and 0 where the two are equal.
     MulticlassHinge : The margin loss for the same targets.
     SigmoidCrossEntropy : For classes that do not exclude each other.
     logsumexp, softmax : The functions this loss is made of.
 
     Notes
     -----
-    Scores have any shape with C classes along `axis`, which is the last one unless another is named; targets are class
-    indices of any integer type, of the shape of the scores without that axis. Scores that have no such axis are an
-    `numpy.exceptions.AxisError`. For scores :math:`z` and target :math:`y`, with
-    :math:`p = \operatorname{softmax}(z)`,
+    Scores have any shape with C classes along `axis`, which is the last one unless another is named. Scores that have
+    no such axis are an `numpy.exceptions.AxisError`. Targets are one of
+
+    * class indices of any integer type, of the shape of the scores without that axis;
+    * probabilities, floating point or bool, of the shape of the scores; they need not add to 1;
+    * a tuple ``(indices, probabilities)`` of two arrays, of the shape of the scores without that axis and with a last
+      one for the entries of a sample. What is not named has probability 0, and what is named twice has the sum.
+
+    For scores :math:`z` and target :math:`y`, with :math:`p = \operatorname{softmax}(z)`, the plain loss is
 
     .. math::
 
@@ -87,10 +104,34 @@ class SoftmaxCrossEntropy(LabelledLoss):
     ahead, the loss is computed as :math:`\log(1 + \sum_{j \ne y} e^{z_j - z_y})` and the gradient at the target as
     minus the sum of the others, so neither loses digits [1]_.
 
+    With options, scores become :math:`s = K \tanh(z / K) / T`, or :math:`z / T` without a cap, and
+    :math:`p = \operatorname{softmax}(s)`, :math:`L = \log \sum_j e^{s_j}`. Of the target :math:`t` (1 at a class
+    index), its sum :math:`S`, the weights :math:`w` and the smoothing :math:`\epsilon` [2]_ come the amounts
+    :math:`A_j = w_j ((1 - \epsilon) t_j + \epsilon S / C)` and the weight of the sample,
+    :math:`W = \sum_j w_j t_j / S` (1 where S is 0), and with the focal power :math:`\gamma` [3]_ and the weight
+    :math:`\zeta` of the z-loss [4]_
+
+    .. math::
+
+       \ell &= \sum_j A_j (1 - p_j)^\gamma (L - s_j) + W \zeta L^2, \\
+       \frac{\partial \ell}{\partial s_j} &= p_j \sum_{k \ne j} B_k - B_j (1 - p_j) + 2 W \zeta L p_j, \\
+       \frac{\partial^2 \ell}{\partial s_j^2} &= p_j (1 - p_j) \sum_k B_k - D_j (1 - p_j)^2
+           - p_j^2 \sum_{k \ne j} D_k + 2 W \zeta p_j (p_j + L (1 - p_j)),
+
+    where :math:`B_j = A_j (1 - p_j)^\gamma \bigl(1 - \gamma \frac{p_j \log p_j}{1 - p_j}\bigr)` and
+    :math:`D_j = p_j \, \partial B_j / \partial p_j`. Derivatives by :math:`z` follow by the chain rule. A term of
+    amount 0 is 0; so a masked class costs nothing, unless smoothing gives it a share of the target, when the loss is infinite.
+    A sample with W = 0 does not count, and a mean divides by the sum of W times the sample weights.
+
     References
     ----------
     .. [1] P. Blanchard, D. J. Higham and N. J. Higham, "Accurately computing the log-sum-exp and softmax functions",
        IMA Journal of Numerical Analysis 41(4), 2021. :doi:`10.1093/imanum/draa038`
+    .. [2] C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens and Z. Wojna, "Rethinking the inception architecture for
+       computer vision", CVPR 2016. :arxiv:`1512.00567`
+    .. [3] T.-Y. Lin, P. Goyal, R. Girshick, K. He and P. Dollár, "Focal loss for dense object detection", ICCV 2017.
+       :arxiv:`1708.02002`
+    .. [4] A. Chowdhery et al., "PaLM: scaling language modeling with pathways", section 5, 2022. :arxiv:`2204.02311`
 
     Examples
     --------
@@ -104,14 +145,120 @@ class SoftmaxCrossEntropy(LabelledLoss):
     >>> gradient.round(3)
     array([[-0.167,  0.122,  0.045],
            [ 0.167,  0.167, -0.333]])
+
+    Half of the second sample is of class 0, as probabilities and as entries:
+
+    >>> targets = np.array([[1.0, 0.0, 0.0], [0.5, 0.0, 0.5]])
+    >>> round(loss(scores, targets), 6)
+    0.753109
+    >>> pair = np.array([[0, 0], [0, 2]]), np.array([[1.0, 0.0], [0.5, 0.5]])
+    >>> round(loss(scores, pair), 6)
+    0.753109
+    >>> round(fl.SoftmaxCrossEntropy(label_smoothing=0.1)(scores, [0, 2]), 6)
+    0.803109
     """
 
     axis: int = -1
     class_weight: Any = None
     ignore_index: int | None = None
+    label_smoothing: float = 0.0
+    focal_gamma: float = 0.0
+    z_loss: float = 0.0
+    temperature: float = 1.0
+    logit_cap: float | None = None
     reduction: Reduction = "mean"
 
     kernel = "softmax_cross_entropy"
+    distribution_kernel = "distribution_cross_entropy"
+
+    def _check_options(self) -> None:
+        super()._check_options()
+        for name, expected, valid in (
+            ("label_smoothing", "a number in [0, 1]", lambda x: 0 <= x <= 1),
+            ("focal_gamma", "a finite number that is not negative", lambda x: x >= 0),
+            ("z_loss", "a finite number that is not negative", lambda x: x >= 0),
+            ("temperature", "a finite number above 0", lambda x: x > 0),
+        ):
+            object.__setattr__(self, name, checked_number(name, getattr(self, name), expected, valid))
+        if self.logit_cap is not None:
+            cap = checked_number("logit_cap", self.logit_cap, "None or a finite number above 0", lambda x: x > 0)
+            object.__setattr__(self, "logit_cap", cap)
+
+    def _kernel_name(self) -> str:
+        # With these every class of a row has a term of its own, as in a distribution.
+        smooth = self.label_smoothing != 0
+        own_terms = smooth and (self.focal_gamma != 0 or self.class_weight is not None)
+        return self.distribution_kernel if own_terms or self.logit_cap is not None else self.kernel
+
+    def _kernel_options(self) -> tuple[float, ...]:
+        cap = math.inf if self.logit_cap is None else self.logit_cap
+        return self.label_smoothing, self.focal_gamma, self.z_loss, self.temperature, cap
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KLDivergence(Loss):
+    r"""Kullback-Leibler divergence of the softmax of scores from a distribution over the classes.
+
+    Parameters
+    ----------
+    axis : int, default: -1
+        The axis of the classes.
+    reduction : {"mean", "sum", "none", "batch_mean"}, default: "mean"
+        How the losses of the samples become one value.
+
+    Raises
+    ------
+    TypeError
+        If the axis is not an integer.
+    ValueError
+        If the reduction is not one of its choices.
+
+    See Also
+    --------
+    SoftmaxCrossEntropy : The same gradient; the value is larger by the entropy of the target.
+
+    Notes
+    -----
+    Scores have any shape with C classes along `axis`; targets are probabilities, floating point or bool, of the same
+    shape, finite and not negative. They need not add to 1. With :math:`p = \operatorname{softmax}(z)` and the target
+    :math:`t` [1]_,
+
+    .. math::
+
+       \ell = \sum_j t_j (\log t_j - \log p_j), \qquad
+       \frac{\partial \ell}{\partial z_j} = p_j \sum_k t_k - t_j, \qquad
+       \frac{\partial^2 \ell}{\partial z_j^2} = p_j (1 - p_j) \sum_k t_k.
+
+    A class of which the target has nothing adds 0, also where it is masked by a score of :math:`-\infty`.
+
+    References
+    ----------
+    .. [1] S. Kullback and R. A. Leibler, "On information and sufficiency", Annals of Mathematical Statistics 22(1),
+       1951.
+       :doi:`10.1214/aoms/1177729694`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastloss as fl
+    >>> targets = np.array([[0.5, 0.25, 0.25]])
+    >>> abs(round(fl.KLDivergence()(np.log(targets), targets), 12))
+    0.0
+    >>> value, gradient = fl.KLDivergence().value_and_grad(np.zeros((1, 3)), targets)
+    >>> round(value, 6), gradient.round(3)
+    (0.058892, array([[-0.167,  0.083,  0.083]]))
+    """
+
+    axis: int = -1
+    reduction: Reduction = "mean"
+
+    kernel = "kl_divergence"
+    distribution_kernel = "kl_divergence"
+    family = "rowwise"
+    target_kind = "distribution"
+
+    def _check_options(self) -> None:
+        object.__setattr__(self, "axis", checked_integer("axis", self.axis))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 import operator
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal, TypeAlias, cast, get_args
 
 import numpy as np
@@ -24,6 +26,13 @@ def check_choice(name: str, value: object, choices: object) -> None:
     if isinstance(value, bool) or value not in allowed:
         expected = ", ".join(repr(choice) for choice in allowed)
         raise ValueError(f"{name}: expected one of {expected}, got {value!r}")
+
+
+def checked_number(name: str, value: Any, expected: str, valid: Callable[[float], bool]) -> float:
+    """Return a finite number as a float, or raise."""
+    if not isinstance(value, numbers.Real) or not math.isfinite(value) or not valid(float(value)):
+        raise ValueError(f"{name}: expected {expected}, got {value!r}")
+    return float(value)
 
 
 def checked_integer(name: str, value: Any, expected: str = "an integer") -> int:
@@ -87,8 +96,9 @@ class Loss:
     ignore_index = cast("int | None", None)
 
     kernel: ClassVar[str]
+    distribution_kernel: ClassVar[str | None] = None  # for targets that are distributions over the classes
     family: ClassVar[Literal["rowwise", "elementwise"]]
-    target_kind: ClassVar[Literal["class index", "probability"]]
+    target_kind: ClassVar[Literal["class index", "distribution", "probability"]]
     target_range: ClassVar[tuple[float, float]] = (math.nan, math.nan)
     # Of each instance; declared so that they are not taken for options.
     _kernel: ClassVar[Kernel]
@@ -98,18 +108,24 @@ class Loss:
         check_choice("reduction", self.reduction, Reduction)
         self._check_options()
         kernel = Kernel(
-            self.kernel,
+            self._kernel_name(),
             self.reduction,
             self._kernel_options(),
             *self.target_range,
             class_weight=self.class_weight,
             ignore_index=self.ignore_index,
+            of_distributions=self.distribution_kernel,
+            of_labels=self.target_kind == "class index",
         )
         object.__setattr__(self, "_kernel", kernel)
         object.__setattr__(self, "_entry", kernel if self.axis == -1 else AlongAxis(kernel, self.axis))
 
     def _check_options(self) -> None:
         """Raise TypeError or ValueError for options that make no sense."""
+
+    def _kernel_name(self) -> str:
+        """Return which kernel has these options, where there are several."""
+        return self.kernel
 
     def _kernel_options(self) -> tuple[float, ...]:
         """Return the options as the numbers that the kernel's head comment lists."""
