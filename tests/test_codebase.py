@@ -25,6 +25,7 @@ FLOORS = {
     "_core": 0,
     "evaluate": 1,
     "config": 1,
+    "options": 1,
     "losses": 2,
     "functions": 2,
     "": 3,
