@@ -85,7 +85,7 @@ def losses():
 
 def functions():
     """Names of the function kernels, as in losses.def."""
-    return tuple(name for name in _names if fl_kernel_families[_names[name]] > FL_ELEMENTWISE)
+    return tuple(name for name in _names if FL_ROW_FUNCTION <= fl_kernel_families[_names[name]] <= FL_ELEMENT_FUNCTION)
 
 
 def isas(*, built=False):
@@ -426,12 +426,8 @@ cdef class Kernel:
         cdef double total = 0
         if real < 0:
             return None
-        call.y.data = call.w.data = NULL
-        call.class_weight = NULL
-        call.some_ignored = 0
-        call.t = call.l = call.g.data = call.h.data = NULL
+        without_samples(&call)
         call.z.data = z.buf
-        call.classes = call.scale = 1
         if self.family == FL_ROW_FUNCTION:
             if not rows_of(z, &call.z):
                 return None
@@ -456,6 +452,9 @@ cdef class Kernel:
         if rows > 0 and call.classes > 0:
             self.run(&call, real, rows, &total)
         return out
+
+
+include "maps.pxi"
 
 
 def _start():

@@ -12,6 +12,7 @@
 #include "bands.inc.h"
 #include "rows.inc.h"
 #include "elements.inc.h"
+#include "maps.inc.h"
 #define FL_BODIES
 #include "losses.def"
 #undef FL_BODIES
@@ -25,6 +26,8 @@
 #define ELEMENTWISE(name) FL_KERNEL(name, FL_(each_element), FL_(name##_at))
 #define ROW_FUNCTION(name) ROWWISE(name)
 #define ELEMENT_FUNCTION(name) FL_KERNEL(name, FL_(map), FL_(name##_at))
+#define ACTIVATION(name) FL_KERNEL(name, FL_(activate), FL_(name##_at))
+#define REGULARIZER(name) /* drives itself */
 #define KERNEL(family, name) family(name)
 #include "losses.def"
 #undef FL_KERNEL
@@ -32,6 +35,8 @@
 #undef ELEMENTWISE
 #undef ROW_FUNCTION
 #undef ELEMENT_FUNCTION
+#undef ACTIVATION
+#undef REGULARIZER
 
 #undef vec
 #undef uvec

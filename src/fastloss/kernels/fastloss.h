@@ -58,7 +58,7 @@ typedef double (*fl_kernel)(const fl_call *call, ptrdiff_t first, ptrdiff_t last
 /* The index of the first target of [first, last) outside [low, high] or NaN; -1 if there is none. */
 typedef ptrdiff_t (*fl_check)(const fl_call *call, ptrdiff_t first, ptrdiff_t last);
 
-enum { FL_ROWWISE, FL_ELEMENTWISE, FL_ROW_FUNCTION, FL_ELEMENT_FUNCTION };
+enum { FL_ROWWISE, FL_ELEMENTWISE, FL_ROW_FUNCTION, FL_ELEMENT_FUNCTION, FL_ACTIVATION, FL_REGULARIZER };
 
 #define KERNEL(family, name) FL_INDEX_##name,
 enum {

@@ -46,16 +46,27 @@ static inline vec FL_(powers_of_two)(vec x)
     return FL_(fma)(x, FL_(splat)(FL_LOG2_E), rounder) - rounder;
 }
 
-/* exp(x) * 2^-shift, x <= FL_FAR. The mantissa does not depend on the shift. At most 1.0 ULP. Results below 2^-126
- * (2^-1022) are exactly 0, so exp(-inf) is 0; NaN stays NaN. The result must not overflow: x <= (shift + FL_BIAS) ln 2.
- * What is far below is raised to `lowest`, whose power of two has the exponent bits of 0 and so is 0. */
-static inline vec FL_(exp_shifted)(vec x, FL_(shift) shift)
+/* x = n ln 2 + r with |r| <= ln 2 / 2, and 2^(n - shift). The power is right for (shift - FL_BIAS) ln 2 < x <=
+ * (shift + FL_BIAS) ln 2, x <= FL_FAR; what is below is raised to `lowest`, whose power of two has the exponent bits of 0 and
+ * so is 0. NaN stays NaN in r. */
+typedef struct {
+    vec r, power;
+} FL_(reduced);
+
+static inline FL_(reduced) FL_(reduce)(vec x, FL_(shift) shift)
 {
     x = FL_(max)(shift.lowest, x);
     const vec t = FL_(fma)(x, FL_(splat)(FL_LOG2_E), shift.rounder);
     const vec n = t - shift.rounder;
     vec r = FL_(fnma)(n, FL_(splat)(FL_LN2_HIGH), x);
     r = FL_(fnma)(n, FL_(splat)(FL_LN2_LOW), r);
+    /* t carries n - shift + bias in its low bits: moved up, they are the power of two itself */
+    return (FL_(reduced)){.r = r, .power = FL_(from_bits)(FL_(bits)(t) << FL_MANTISSA)};
+}
+
+/* (exp(r) - 1 - r) / r^2 for |r| <= ln 2 / 2 */
+static inline vec FL_(exp_tail)(vec r)
+{
 #if FL_BITS == 32
     vec p = FL_(splat)(0.001381459865f);
     p = FL_(fma)(p, r, FL_(splat)(0.00836871688f));
@@ -74,9 +85,32 @@ static inline vec FL_(exp_shifted)(vec x, FL_(shift) shift)
     p = FL_(fma)(p, r, FL_(splat)(0.166666666666664125));
     p = FL_(fma)(p, r, FL_(splat)(0.500000000000001063));
 #endif
-    p = FL_(fma)(FL_(fma)(p, r, FL_(splat)(1)), r, FL_(splat)(1));
-    /* t carries n - shift + bias in its low bits: moved up, they are the power of two itself */
-    return p * FL_(from_bits)(FL_(bits)(t) << FL_MANTISSA);
+    return p;
+}
+
+/* exp(x) * 2^-shift, x <= FL_FAR. The mantissa does not depend on the shift. At most 1.0 ULP. Results below 2^-126
+ * (2^-1022) are exactly 0, so exp(-inf) is 0; NaN stays NaN. The result must not overflow: x <= (shift + FL_BIAS) ln 2. */
+static inline vec FL_(exp_shifted)(vec x, FL_(shift) shift)
+{
+    const vec one = FL_(splat)(1);
+    const FL_(reduced) at = FL_(reduce)(x, shift);
+    return FL_(fma)(FL_(fma)(FL_(exp_tail)(at.r), at.r, one), at.r, one) * at.power;
+}
+
+/* exp(-|x|), at most 1.0 ULP, and 1 - exp(-|x|), at most 1.5 ULP, relative also where x is tiny; of any x, as exp_shifted */
+typedef struct {
+    vec left, gone;
+} FL_(decay);
+
+static inline FL_(decay) FL_(decay_of)(vec x)
+{
+    const vec one = FL_(splat)(1);
+    const FL_(reduced) at = FL_(reduce)(FL_(minus_abs)(x), FL_(shift_of)(FL_(splat)(0)));
+    const vec grown = FL_(fma)(at.r * at.r, FL_(exp_tail)(at.r), at.r); /* exp(r) - 1 */
+    return (FL_(decay)){
+        .left = (one + grown) * at.power,
+        .gone = FL_(fnma)(at.power, grown, one - at.power),
+    };
 }
 
 /* log(w) + c / w for w >= 2^-2, where c is what was lost in rounding w; at most 1.5 ULP of the result for w >= 1.
