@@ -26,8 +26,11 @@ FLOORS = {
     "distributions": 0,
     "evaluate": 1,
     "config": 1,
+    "options": 1,
     "losses": 2,
     "functions": 2,
+    "activations": 2,
+    "regularizers": 2,
     "": 3,
     "data": 3,
     "cli": 4,
@@ -193,8 +196,31 @@ def test_the_reference_has_the_same_options_and_methods():
                 inspect.signature(getattr(theirs, method)).parameters
             )
     for name in _core.functions():
+        assert _parameters(getattr(fl, name)) == _parameters(getattr(reference, name))
+
+
+@pytest.mark.parametrize("base", ["Activation", "Regularizer"])
+def test_the_reference_has_the_same_activations_and_regularizers(base):
+    """With the same options, and the same arguments, which are given in the same way."""
+    names = subclasses(reference, base)
+    assert len(names) > 3
+    assert names == subclasses(fl, base)
+    for name in names:
         ours, theirs = getattr(fl, name), getattr(reference, name)
-        assert list(inspect.signature(ours).parameters) == list(inspect.signature(theirs).parameters)
+        assert _options(ours) == _options(theirs)
+        for method in ("__init__", "__call__", "replace", "value_and_derivative", "value_and_grad"):
+            if hasattr(theirs, method):
+                assert _parameters(getattr(ours, method)) == _parameters(getattr(theirs, method)), f"{name}.{method}"
+
+
+def subclasses(module, base):
+    """Return the names of a module's public classes that are of a kind."""
+    kinds = {name: getattr(module, name) for name in module.__all__}
+    return {name for name, kind in kinds.items() if isinstance(kind, type) and issubclass(kind, getattr(module, base))}
+
+
+def _parameters(function):
+    return [(name, given.kind, given.default) for name, given in inspect.signature(function).parameters.items()]
 
 
 def _options(kind):

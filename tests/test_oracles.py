@@ -60,6 +60,22 @@ def test_sigmoid_cross_entropy_is_scipys_expit(dtype):
     close(hessian, scipy.special.expit(wide) * scipy.special.expit(-wide), dtype)
 
 
+def test_activations_are_scipys(dtype):
+    x, _, _ = problem(dtype)
+    wide = x.astype(np.float64)
+    p, q = scipy.special.expit(wide), scipy.special.expit(-wide)
+    for activation, value, derivative in (
+        (fl.Sigmoid(), p, p * q),
+        (fl.Sigmoid(low=-2.0, high=3.0), 5 * p - 2, 5 * p * q),
+        (fl.Tanh(), np.tanh(wide), 1 - np.tanh(wide) ** 2),
+        (fl.ELU(alpha=0.5), np.where(wide > 0, wide, 0.5 * scipy.special.expm1(wide)), None),
+    ):
+        results = activation.value_and_derivative(x)
+        close(results[0], value, dtype)
+        if derivative is not None:
+            close(results[1], derivative, dtype)
+
+
 @pytest.mark.parametrize(
     "smooth", [fl.SoftmaxCrossEntropy(), fl.MulticlassHinge(power=2), fl.SigmoidCrossEntropy()], ids=repr
 )
@@ -207,6 +223,60 @@ def test_training_steps_of_pytorch(dtype):
         theirs = (theirs - 0.5 * gradient).detach().requires_grad_()
     # Rounding grows from step to step.
     close(weights, theirs.detach().numpy(), dtype, ulp=256)
+
+
+@pytest.mark.parametrize(
+    ("activation", "name", "options"),
+    [
+        (fl.Sigmoid(), "sigmoid", ()),
+        (fl.Tanh(), "tanh", ()),
+        (fl.ReLU(), "relu", ()),
+        (fl.LeakyReLU(slope=0.25), "leaky_relu", (0.25,)),
+        (fl.ELU(alpha=0.75), "elu", (0.75,)),
+    ],
+    ids=repr,
+)
+def test_activations_of_pytorch(activation, name, options, dtype):
+    torch = oracle("torch")
+    x, _, _ = problem(dtype)
+    x[0, :3] = 0.0, -0.0, np.inf
+    theirs = torch.tensor(x, requires_grad=True)
+    expected = getattr(torch.nn.functional, name)(theirs, *options)
+    expected.sum().backward()
+    value, derivative = activation.value_and_derivative(x)
+    close(value, expected.detach().numpy(), dtype)
+    close(derivative, theirs.grad.numpy(), dtype)
+
+
+def test_penalties_of_pytorch(dtype):
+    torch = oracle("torch")
+    w, _, _ = problem(dtype)
+    w[0, :3] = 0.0
+    for penalty, theirs in (
+        (fl.L2(strength=0.5), lambda z: 0.25 * (z**2).sum()),
+        (fl.L1(strength=0.5), lambda z: 0.5 * z.abs().sum()),
+        (fl.ElasticNet(strength=0.5, l1_ratio=0.25), lambda z: 0.125 * z.abs().sum() + 0.1875 * (z**2).sum()),
+    ):
+        z = torch.tensor(w.astype(np.float64), requires_grad=True)
+        expected = theirs(z)
+        expected.backward()
+        value, gradient = penalty.value_and_grad(w)
+        close(value, expected.item(), "float64")
+        close(gradient, z.grad.numpy(), dtype)
+
+
+def test_elastic_net_of_scikit_learn():
+    """At its solution the gradient of half the mean squared error and that of the penalty cancel."""
+    linear_model = oracle("sklearn.linear_model")
+    random = np.random.default_rng(12)
+    x = random.normal(size=(60, 5))
+    y = x @ random.normal(size=5) + random.normal(size=60)
+    model = linear_model.ElasticNet(alpha=0.05, l1_ratio=0.3, fit_intercept=False, tol=1e-12, max_iter=100_000)
+    w = model.fit(x, y).coef_
+    assert w.all()
+    gradient = x.T @ (x @ w - y) / 60
+    fl.ElasticNet(strength=0.05, l1_ratio=0.3).value_and_grad(w, add_to=gradient)
+    assert_allclose(gradient, 0, atol=1e-9)
 
 
 # ONNX

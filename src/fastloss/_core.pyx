@@ -88,7 +88,7 @@ def losses():
 
 def functions():
     """Names of the function kernels, as in losses.def."""
-    return tuple(name for name in _names if fl_kernel_families[_names[name]] > FL_ELEMENTWISE)
+    return tuple(name for name in _names if FL_ROW_FUNCTION <= fl_kernel_families[_names[name]] <= FL_ELEMENT_FUNCTION)
 
 
 def isas(*, built=False):
@@ -139,13 +139,14 @@ cdef dict _names = {fl_kernel_names[i].decode(): i for i in range(FL_KERNELS)}
 include "buffers.pxi"
 
 
-cdef void clear(fl_call *call) noexcept:
-    """A call without anything but scores to come."""
+cdef void without_samples(fl_call *call) noexcept:
+    """What holds where there are no targets and no weights."""
     call.y.data = call.w.data = NULL
     call.y.repeat = call.w.repeat = 1
     call.t = call.l = call.g.data = call.h.data = call.q.data = NULL
     call.entries = call.some_ignored = 0
     call.class_weight = NULL
+    call.classes = call.scale = 1
 
 
 class BadTarget(Exception):
@@ -231,7 +232,7 @@ cdef class Kernel:
         cdef double total, count
         probabilities = targets[1] if type(targets) is tuple else targets
         views.count = 0
-        clear(&call)
+        without_samples(&call)
         call.classes = classes
         try:
             index = self.take_targets(targets, &views, &call, 0 if probabilities.dtype.char == "f" else 1, 1)
@@ -318,7 +319,7 @@ cdef class Kernel:
         cdef double total = 0
         if real < 0:
             return None
-        clear(&call)
+        without_samples(&call)
         call.low = self.low
         call.high = self.high
         call.option = self.option
@@ -427,7 +428,7 @@ cdef class Kernel:
         cdef Py_buffer *g = take(views, array, PyBUF_WRITABLE)
         if real_type(g) != real or g.ndim != z.ndim or not same_shape(g, z, z.ndim):
             return False
-        if self.family != FL_ELEMENTWISE and self.family != FL_ELEMENT_FUNCTION:
+        if self.family in (FL_ROWWISE, FL_DISTRIBUTION, FL_ROW_FUNCTION):
             if not rows_of(g, rows) or not (contiguous(g) or spread(g)):
                 return False
         elif not contiguous(g):
@@ -491,9 +492,8 @@ cdef class Kernel:
         cdef double total = 0
         if real < 0:
             return None
-        clear(&call)
+        without_samples(&call)
         call.z.data = z.buf
-        call.classes = call.scale = 1
         if self.family == FL_ROW_FUNCTION:
             if not rows_of(z, &call.z):
                 return None
@@ -518,6 +518,9 @@ cdef class Kernel:
         if rows > 0 and call.classes > 0:
             self.run(&call, self.index, real, rows, &total)
         return out
+
+
+include "maps.pxi"
 
 
 def _start():

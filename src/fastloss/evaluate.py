@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.array_utils import byte_bounds
 
-from fastloss._core import BadTarget, Kernel, sum_weights
+from fastloss._core import BadTarget, Kernel, map_elements, sum_weights
 from fastloss.distributions import Distribution, read_distribution
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 BLOCK_ELEMENTS = 16384
 
 Array = npt.NDArray[Any]
+Named = tuple[str, Any]  # an argument with its name, for messages
 Block = tuple[Any, int]  # an index, and the first sample in memory order
 
 
@@ -95,6 +96,51 @@ def map_scores(kernel: Kernel, scores: Any, out: Any, axis: int | None, keepdims
         into = target[*index, ...]
         np.copyto(into, kernel.map(part, np.empty(into.shape, work)), casting="same_kind")
     return result
+
+
+def map_array(kernel: Kernel, x: Named, *outputs: Named, onto: bool = False) -> Any:
+    """Return what the kernel sums up and the outputs, each an array that was given, or a new one for None.
+
+    With `onto` the kernel adds onto what the outputs hold.
+    """
+    (_, given), (_, out), (_, derivative_out) = (x, *outputs, ("", None), ("", None))[:3]
+    result = map_elements(kernel, given, out, derivative_out, len(outputs))
+    return _convert_and_map(kernel, x, outputs, onto) if result is None else result
+
+
+def _convert_and_map(kernel: Kernel, x: Named, outputs: tuple[Named, ...], onto: bool) -> Any:
+    """Explain what is wrong with the arguments, or read them in memory order, if need be in blocks that are copied."""
+    array = _real_array(*x)
+    dtype, work = _result_type(array), _work_type(array)
+    inputs: dict[str, Any] = {x[0]: array}
+    results: list[Array] = []
+    for name, output in outputs:
+        if output is not None:
+            # Only the first may be the input itself.
+            _check_output(name, output, array.shape, dtype, None if results else array, inputs)
+            inputs[name] = output
+        results.append(_empty_like(array, dtype) if output is None else output)
+
+    axes = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
+    source, *targets = (np.asarray(part).transpose(axes) for part in (array, *results))
+    first, second = (*targets, None, None)[:2]
+    result = map_elements(kernel, source, first, second, len(targets))
+    if result is not None:
+        return (result[0], *results)
+
+    totals = []
+    for index, _ in _blocks(source.shape, 0):
+        part = _readable(source[index], work)
+        if onto:
+            parts = [_readable(target[*index, ...], work) for target in targets]
+        else:
+            parts = [np.empty_like(part) for _ in targets]
+        first, second = (*parts, None, None)[:2]
+        totals.append(map_elements(kernel, part, first, second, len(parts))[0])
+        with np.errstate(all="ignore"):  # half precision: what is too large for it becomes infinite
+            for target, new in zip(targets, parts, strict=True):
+                np.copyto(target[*index, ...], new, casting="same_kind")
+    return (_total(totals, None), *results)
 
 
 def _convert_and_evaluate(
@@ -355,7 +401,7 @@ def _check_output(
     scores: Array | None,
     inputs: dict[str, Any],
 ) -> None:
-    """Explain what is wrong with an output; `scores` is given where the output may be the scores."""
+    """Explain what is wrong with an output; `scores`, one of the inputs, is given where the output may be it."""
     if not isinstance(out, np.ndarray):
         raise TypeError(f"{name}: expected a numpy array, got {type(out).__name__}")
     if out.shape != shape:
@@ -372,7 +418,8 @@ def _check_output(
         if not isinstance(array, np.ndarray) or (array is scores and _same_memory(out, array)):
             continue
         if np.shares_memory(out, array):
-            allowed = "is scores itself or " if scores is not None else ""
+            itself = [name for name, given in inputs.items() if given is scores and given is not None]
+            allowed = f"is {itself[0]} itself or " if itself else ""
             raise ValueError(
                 f"{name}: expected an array that {allowed}shares no memory with {other}, got one that does"
             )

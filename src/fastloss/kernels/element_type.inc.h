@@ -14,6 +14,7 @@
 #include "elements.inc.h"
 #include "softmax_options.inc.h"
 #include "distributions.inc.h"
+#include "maps.inc.h"
 #define FL_BODIES
 #include "losses.def"
 #undef FL_BODIES
@@ -28,6 +29,8 @@
 #define ELEMENTWISE(name) FL_KERNEL(name, FL_(each_element), FL_(name##_at))
 #define ROW_FUNCTION(name) ROWWISE(name)
 #define ELEMENT_FUNCTION(name) FL_KERNEL(name, FL_(map), FL_(name##_at))
+#define ACTIVATION(name) FL_KERNEL(name, FL_(activate), FL_(name##_at))
+#define REGULARIZER(name) /* drives itself */
 #define KERNEL(family, name) family(name)
 #include "losses.def"
 #undef FL_KERNEL
@@ -36,6 +39,8 @@
 #undef ELEMENTWISE
 #undef ROW_FUNCTION
 #undef ELEMENT_FUNCTION
+#undef ACTIVATION
+#undef REGULARIZER
 
 #undef vec
 #undef uvec

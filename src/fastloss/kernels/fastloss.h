@@ -62,7 +62,7 @@ typedef double (*fl_kernel)(const fl_call *call, ptrdiff_t first, ptrdiff_t last
 typedef ptrdiff_t (*fl_check)(const fl_call *call, ptrdiff_t first, ptrdiff_t last);
 
 /* A distribution has rows as well, and targets in any of three forms: an index, entries, all probabilities. */
-enum { FL_ROWWISE, FL_DISTRIBUTION, FL_ELEMENTWISE, FL_ROW_FUNCTION, FL_ELEMENT_FUNCTION };
+enum { FL_ROWWISE, FL_DISTRIBUTION, FL_ELEMENTWISE, FL_ROW_FUNCTION, FL_ELEMENT_FUNCTION, FL_ACTIVATION, FL_REGULARIZER };
 
 #define KERNEL(family, name) FL_INDEX_##name,
 enum {

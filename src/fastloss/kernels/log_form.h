@@ -7,6 +7,12 @@ typedef struct {
     double inside, plus;
 } fl_log_form;
 
+/* with 0 * inf = 0 */
+static inline double fl_product(double factor, double x)
+{
+    return factor == 0 && isinf(x) ? 0 : factor * x;
+}
+
 static inline double fl_log1p(double x)
 {
     double lane[lanes_f64];

@@ -106,11 +106,12 @@ typedef struct {
 
 static inline FL_(decay) FL_(decay_of)(vec x)
 {
+    const vec one = FL_(splat)(1);
     const FL_(reduced) at = FL_(reduce)(FL_(minus_abs)(x), FL_(shift_of)(FL_(splat)(0)));
     const vec grown = FL_(fma)(at.r * at.r, FL_(exp_tail)(at.r), at.r); /* exp(r) - 1 */
     return (FL_(decay)){
-        .left = FL_(fma)(at.power, grown, at.power),
-        .gone = FL_(fnma)(at.power, grown, FL_(splat)(1) - at.power),
+        .left = (one + grown) * at.power,
+        .gone = FL_(fnma)(at.power, grown, one - at.power),
     };
 }
 

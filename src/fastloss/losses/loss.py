@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from fastloss._core import Kernel
 from fastloss.evaluate import AlongAxis, evaluate
+from fastloss.options import Options
 
 Reduction: TypeAlias = Literal["mean", "sum", "none", "batch_mean"]
 Array: TypeAlias = npt.NDArray[Any]
@@ -60,7 +61,7 @@ def checked_class_weight(value: Any) -> tuple[float, ...] | None:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Loss:
+class Loss(Options):
     """What every loss can do: its value, with the gradient, with the diagonal of the Hessian.
 
     A loss is a small immutable object: options are given once, to the constructor, by name. Losses with the same
@@ -231,28 +232,3 @@ class Loss:
         """
         result: tuple[Any, Array, Array] = evaluate(self, scores, targets, sample_weight, out, hess_out, 2)
         return result
-
-    def replace(self, **options: Any) -> Loss:
-        """Return a loss with some options changed.
-
-        Parameters
-        ----------
-        **options
-            Options of the constructor.
-
-        Returns
-        -------
-        Loss
-            A new loss of the same class.
-        """
-        return dataclasses.replace(self, **options)
-
-    __replace__ = replace
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        for name, value in state.items():
-            object.__setattr__(self, name, value)
-        self.__post_init__()
