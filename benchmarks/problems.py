@@ -84,7 +84,14 @@ def make(variant: str, dtype: str, shape: tuple[int, int]) -> Problem:
     if loss.family == "rowwise":
         targets = random.integers(shape[-1], size=shape[:-1])
     else:
-        targets = random.random(shape).astype(dtype)
+        fractions = random.random(shape)
+        if loss.target_kind == "sign":
+            fractions = np.round(fractions)
+        elif loss.target_kind == "count":
+            fractions = np.floor(8 * fractions)
+        targets = fractions.astype(dtype)
+        if loss.score_range[1] == 1:
+            scores = (1 / (1 + np.exp(-scores.astype(np.float64)))).astype(dtype)
     definition = getattr(reference, name)(**options)
     return Problem(
         loss=loss,

@@ -2,8 +2,8 @@
 """The matrix of the tests, the data they run on, and how far a result may be from the truth: all written once.
 
 A test that takes `loss`, `row_loss`, `element_loss`, `dtype`, `shape` or `isa` runs once for each of them. Losses are
-found by looking into the package, with every combination of their options; instruction sets are those that this
-machine can run, or the one that FASTLOSS_ISA names. A new loss or instruction set is tested by existing.
+found by looking into the package, with combinations of their options; instruction sets are those that this machine can
+run, or the one that FASTLOSS_ISA names. A new loss or instruction set is tested by existing.
 """
 
 import importlib.util
@@ -19,10 +19,12 @@ import hypothesis
 import numpy as np
 import pytest
 from catalogue import definitions
+from domains import into_domain
 
 import fastloss
 import fastloss.losses
 from fastloss import _core, reference
+from fastloss.losses.loss import Reduction
 
 # Class counts around the lane counts of all instruction sets and around the blocks of 1024 in which long rows
 # are read; the row counts go round beside them, and cross both on their own.
@@ -32,21 +34,29 @@ SHAPES = [
     *((rows if classes < 1000 else 2, classes) for rows, classes in zip(itertools.cycle(ROWS), CLASSES, strict=False)),
     *((33, 2), (16, 3), (64, 9), (65, 10), (1025, 2), (3000, 1), (257, 10)),
 ]
+# Where there are no classes, the number of elements counts: around a group, some groups, more than share a logarithm.
+ELEMENT_SHAPES = [(1, 1), (2, 3), (5, 3), (1, 16), (17, 1), (9, 7), (65, 10), (2, 1025)]
+
+# Up to so many, all combinations of the options of a loss are tested; of more, some in which any two values meet.
+MOST_COMBINATIONS = 16
 
 # Options that are not finite sets: the values to test. A margin that no binary number is equal to, and that float32
 # rounds; `test_margins` tries others. Other axes give what the last one gives, which `test_layouts.py` is about;
 # weights of classes and ignored samples give what weights of samples give, which `test_weights_by_class.py` is about.
 # The options of softmax cross-entropy and its other forms of targets are what `test_distributions.py` is about.
 OTHER_OPTIONS = {
-    "margin": (0.3,),
     "axis": (-1,),
     "class_weight": (None,),
+    "delta": (0.3,),
+    "focal_gamma": (0.0,),
     "ignore_index": (None,),
     "label_smoothing": (0.0,),
-    "focal_gamma": (0.0,),
-    "z_loss": (0.0,),
-    "temperature": (1.0,),
+    "log_input": (True, False),
     "logit_cap": (None,),
+    "margin": (0.3,),
+    "quantile": (0.9,),
+    "temperature": (1.0,),
+    "z_loss": (0.0,),
 }
 
 # Allowed distances from the exact result, in units of the last place (`eps`) of the dtype that is computed in,
@@ -65,7 +75,7 @@ DEFINITION_ULP = {"float32": 0, "float64": 0 if EXTENDED else 64}
 
 # Losses with terms that are differences of scores: near 0 such a term is as exact as the scores are, so the
 # allowance is that of the exact result for scores that are each wrong by the same number of units.
-DIFFERENCES = {"MulticlassHinge"}
+DIFFERENCES = {"Hinge", "MulticlassHinge"}
 
 # Every run tries the same examples, few for each loss; `--hypothesis-profile thorough` looks for new ones.
 hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None, database=None, max_examples=20)
@@ -74,8 +84,12 @@ hypothesis.settings.load_profile("fixed")
 
 
 def variants(module):
-    """Every concrete loss of a module, with every combination of its options."""
-    found = []
+    """Every concrete loss of a module, with combinations of its options.
+
+    Elementwise losses leave the reduction to their driver, in which "none" has a way of its own; each has that, and one
+    of the others in turn.
+    """
+    found, reductions = [], itertools.cycle(reduction for reduction in get_args(Reduction) if reduction != "none")
     for name in sorted(module.__all__):
         kind = getattr(module, name)
         if not (isinstance(kind, type) and issubclass(kind, module.Loss)) or kind is module.Loss:
@@ -86,9 +100,28 @@ def variants(module):
             if get_origin(hints[field.name]) is Literal
             else OTHER_OPTIONS[field.name]
             for field in fields(kind)
-            if field.init
+            if field.init and not (field.name == "reduction" and kind.family == "elementwise")
         }
-        found += [kind(**dict(zip(choices, values, strict=True))) for values in itertools.product(*choices.values())]
+        for values in combinations(list(choices.values())):
+            loss = kind(**dict(zip(choices, values, strict=True)))
+            if kind.family == "elementwise":
+                found += [loss.replace(reduction="none"), loss.replace(reduction=next(reductions))]
+            else:
+                found.append(loss)
+    return found
+
+
+def combinations(choices):
+    """Return all combinations of values, or if these are many, some in which any two values meet."""
+    every = list(itertools.product(*choices))
+    if len(every) <= MOST_COMBINATIONS:
+        return every
+    pairs = [set(itertools.combinations(enumerate(values), 2)) for values in every]
+    missing, found = set().union(*pairs), []
+    while missing:
+        best = max(range(len(every)), key=lambda index: len(pairs[index] & missing))
+        found.append(every[best])
+        missing -= pairs[best]
     return found
 
 
@@ -106,6 +139,7 @@ def label(value):
 
 # Targets that are distributions are what `test_distributions.py` is about.
 LOSSES = [loss for loss in variants(fastloss.losses) if loss.target_kind != "distribution"]
+SHAPES_BY_FAMILY = {"rowwise": SHAPES, "elementwise": ELEMENT_SHAPES}
 AXES = {
     "definition": definitions(reference),
     "loss": LOSSES,
@@ -118,11 +152,22 @@ AXES = {
 }
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "classes(*numbers): numbers of classes; elementwise losses get the last alone")
+
+
 def pytest_generate_tests(metafunc):
+    """Hand out the axes that a test asks for; what goes by classes, to elementwise losses in a few shapes."""
     own = {name for mark in metafunc.definition.iter_markers("parametrize") for name in mark.args[:1]}
-    for name, values in AXES.items():
-        if name in metafunc.fixturenames and name not in own:
-            metafunc.parametrize(name, values, ids=label, indirect=name == "isa")
+    asked = [name for name in AXES if name in metafunc.fixturenames and name not in own]
+    numbers = [number for mark in metafunc.definition.iter_markers("classes") for number in mark.args]
+    if "loss" in asked and ("shape" in asked or numbers):
+        by_classes = {"rowwise": numbers, "elementwise": numbers[-1:]} if numbers else SHAPES_BY_FAMILY
+        together = [(loss, size) for loss in AXES["loss"] for size in by_classes[loss.family]]
+        metafunc.parametrize(("loss", "classes" if numbers else "shape"), together, ids=label)
+        asked = [name for name in asked if name not in {"loss", "shape"}]
+    for name in asked:
+        metafunc.parametrize(name, AXES[name], ids=label, indirect=name == "isa")
 
 
 @pytest.fixture
@@ -162,12 +207,22 @@ def exact(loss, scores, targets, sample_weight=None):
         value_size, gradient_size, hessian_size = each, np.abs(slope), curvature
         if type(loss).__name__ in DIFFERENCES:
             value_size = each + _per_sample(np.abs(slope) * z, each.ndim)
-            gradient_size = gradient_size + curvature * z.max(axis=-1, keepdims=True, initial=0)
-        if loss.target_kind == "probability":
-            # p - t is as exact as the target is.
+            largest = z if loss.family == "elementwise" else z.max(axis=-1, keepdims=True, initial=0)
+            gradient_size = gradient_size + curvature * largest
+        if loss.family == "elementwise":
             t = np.asarray(targets, dtype=np.longdouble)
-            w = np.ones(t.shape) if sample_weight is None else _extended.loss.weights(sample_weight, t.shape)
-            gradient_size = gradient_size + np.abs(w) * np.minimum(t, 1 - t)
+            w = np.abs(_extended.loss.weights(sample_weight, t.shape))
+        if type(loss).__name__ == "SigmoidCrossEntropy":
+            # p - t is as exact as the target is.
+            gradient_size = gradient_size + w * np.minimum(t, 1 - t)
+        if type(loss).__name__ == "Poisson":
+            # mean - t log mean may be 0, and mean - t: they are as exact as their terms are.
+            mean = np.exp(scores.astype(np.longdouble)) if loss.log_input else scores.astype(np.longdouble)
+            value_size = w * (mean + np.abs(_extended.functions.product(t, np.log(mean))))
+            gradient_size = gradient_size + (w * (mean + t) if loss.log_input else 0)
+        if type(loss).__name__ == "LogCosh":
+            # The difference d is rounded once, by half a unit, and the logarithm of 1 / cosh^2 d falls twice as fast.
+            hessian_size = hessian_size + curvature * np.abs(scores.astype(np.longdouble) - t) / DERIVATIVE_ULP
         total = np.abs(_divisor(loss, sample_weight, each.shape))
         if loss.reduction != "none":
             value_size = value_size.sum()
@@ -259,8 +314,18 @@ def _make_samples(loss, dtype, shape, seed=0):
         targets[::3] = 0
         targets[1::3] = classes - 1
         scores[np.arange(rows)[::4], targets[::4]] += 20  # far ahead: a tiny loss
-    else:
+    elif loss.target_kind == "probability":
         targets = random.choice([0.0, 1.0, 0.5, 0.1, 0.999], size=shape).astype(dtype)
+    elif loss.target_kind == "sign":
+        targets = random.choice([-1.0, 0.0, 1.0], size=shape).astype(dtype)
+    elif loss.target_kind == "number":  # from equal to the prediction to far from it
+        distance = random.choice([0.0, 1e-4, -0.3, 4.0, -30.0, 1000.0], size=shape)
+        targets = (scores + distance * random.uniform(0.5, 1, size=shape)).astype(dtype)
+    elif loss.target_kind == "count":
+        targets = (random.poisson(3, size=shape) * random.choice([1.0, 0.7], size=shape)).astype(dtype)
+        scores = np.clip(scores, -80, 60)  # the exponential is a float32, and so is a sum of a few
+    if loss.family == "elementwise":
+        scores = into_domain(loss, scores)
     sample_weight = random.uniform(0.25, 2.0, size=rows)
     sample_weight[::5] = 0
     if rows == 1:
@@ -274,7 +339,7 @@ def make_samples():
     return _make_samples
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def _make_case(loss, dtype, shape, weighted):
     scores, targets, sample_weight = _make_samples(loss, dtype, shape)
     sample_weight = sample_weight if weighted else None

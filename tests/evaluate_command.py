@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from domains import element_targets, into_domain
 
 from fastloss import cli
 from fastloss.cli.loss_options import loss_classes
@@ -14,9 +15,10 @@ def make(name, shape, dtype="float32", seed=0):
     """Return scores and targets for a loss."""
     random = np.random.default_rng(seed)
     scores = np.asarray(random.normal(scale=3, size=shape)).astype(dtype)
-    if loss_classes()[name].family == "rowwise":
+    loss = loss_classes()[name]()
+    if loss.family == "rowwise":
         return scores, np.asarray(random.integers(0, shape[-1], size=shape[:-1]))
-    return scores, np.asarray(random.random(shape))
+    return into_domain(loss, scores), np.asarray(element_targets(loss, random.random(shape)))
 
 
 def evaluate(capsys, *arguments):

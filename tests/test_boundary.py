@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from domains import element_targets, into_domain
 from numpy.testing import assert_allclose, assert_array_equal
 
 import fastloss as fl
@@ -116,6 +117,8 @@ def test_bad_label_of_a_row_that_does_not_count_is_still_an_error(row_loss):
 @pytest.mark.parametrize("bad", [-0.25, 1.5, 1 + 2.0**-10, np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("size", [30, 1000, 300_000])
 def test_probability_outside(element_loss, size, bad, dtype):
+    if element_loss.target_kind != "probability":
+        pytest.skip("about probabilities")
     scores, targets = np.zeros((2, size // 2), dtype=dtype), np.full((2, size // 2), 0.5, dtype=dtype)
     out, hess_out = np.full_like(scores, 7), np.full_like(scores, 7)
     for position in (0, size // 2, size - 1):
@@ -137,8 +140,99 @@ def test_probability_outside(element_loss, size, bad, dtype):
 
 @pytest.mark.parametrize("bad", [2, -1])
 def test_integer_probability_outside(element_loss, bad):
+    if element_loss.target_kind != "probability":
+        pytest.skip("about probabilities")
     with refused(ValueError, "targets", "position 1", str(bad), "[0, 1]"):
         element_loss(np.zeros(3), [0, bad, 1])
+
+
+OUTSIDE = [
+    *((fl.Hinge(), bad, "-1, 0 or 1") for bad in (-2.0, 0.5, 1 + 2.0**-10, -0.25, np.nan, np.inf, -np.inf)),
+    *((fl.Poisson(log_input=logarithms), bad, "[0, inf)") for bad in (-1.0, -np.inf) for logarithms in (True, False)),
+]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+@pytest.mark.parametrize("size", [30, 1000, 300_000])
+@pytest.mark.parametrize(("limited", "bad", "expected"), OUTSIDE, ids=str)
+def test_sign_or_count_outside(limited, bad, expected, size, dtype, isa):
+    scores, targets = np.ones((2, size // 2), dtype=dtype), np.zeros((2, size // 2), dtype=dtype)
+    out = np.full_like(scores, 7)
+    for position in (0, size // 2, size - 1):
+        targets.flat[position] = bad
+        where = np.unravel_index(position, scores.shape)
+        for call in (
+            lambda: limited(scores, targets),
+            lambda: limited(scores, targets, 0.5),
+            lambda: limited(scores, targets, 0.0),
+            lambda: limited.value_and_grad(scores, targets, out=out),
+            lambda: limited.value_and_grad(scores, targets, out=scores),
+        ):
+            with refused(ValueError, "targets", f"({where[0]}, {where[1]})", str(bad)[:4], expected):
+                call()
+        targets.flat[position] = 1
+    assert (scores == 1).all()
+    assert (out == 7).all() or size > 30_000
+
+
+@pytest.mark.parametrize("kind", ["bool", "int8", "uint8", "int64", "uint64", "float16", "float32", ">f8"])
+def test_signs_of_any_dtype(kind, dtype):
+    scores = np.array([0.5, -0.5, 2.0, -2.0], dtype=dtype)
+    expected = fl.Hinge(reduction="none").value_and_grad(scores, np.array([1, -1, 1, -1], dtype=dtype))
+    zeros = np.array([1, 0, 1, 0]).astype(kind)
+    found = [fl.Hinge(reduction="none").value_and_grad(scores, zeros)]
+    if np.dtype(kind).kind in "if":
+        found.append(fl.Hinge(reduction="none").value_and_grad(scores, np.array([1, -1, 1, -1]).astype(kind)))
+    for value, gradient in found:
+        assert_array_equal(value, expected[0])
+        assert_array_equal(gradient, expected[1])
+
+
+DOMAINS = [
+    *((fl.BinaryCrossEntropy(), bad, "[0, 1]") for bad in (-0.25, 1 + 2.0**-10, np.inf, -np.inf)),
+    *((fl.Poisson(log_input=False), bad, "[0, inf)") for bad in (-0.25, -np.inf)),
+]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+@pytest.mark.parametrize("size", [30, 1000, 300_000])
+@pytest.mark.parametrize(("limited", "bad", "expected"), DOMAINS, ids=str)
+def test_score_outside_the_domain(limited, bad, expected, size, dtype, isa):
+    """Nothing is written, in place or elsewhere, by a call of any size."""
+    scores, targets = np.full((2, size // 2), 0.5, dtype=dtype), np.ones((2, size // 2), dtype=dtype)
+    out, hess_out = np.full_like(scores, 7), np.full_like(scores, 7)
+    for position in (0, size // 2, size - 1):
+        scores.flat[position] = bad
+        before = scores.copy()
+        where = np.unravel_index(position, scores.shape)
+        for call in (
+            lambda: limited(scores, targets),
+            lambda: limited(scores, targets, 0.5),
+            lambda: limited.value_grad_hess(scores, targets, out=out, hess_out=hess_out),
+            lambda: limited.value_and_grad(scores, targets, out=scores),
+        ):
+            with refused(ValueError, "scores", f"({where[0]}, {where[1]})", str(bad)[:5], expected):
+                call()
+        assert_array_equal(scores, before)
+        # A sample that does not count may hold anything.
+        weight = np.ones(scores.shape)
+        weight.flat[position] = 0
+        value, gradient = limited.value_and_grad(scores, targets, weight)
+        assert np.isfinite(value)
+        assert gradient.flat[position] == 0
+        scores.flat[position] = 0.5
+    assert (out == 7).all()
+    assert (hess_out == 7).all()
+
+
+@pytest.mark.parametrize("limited", [fl.BinaryCrossEntropy(), fl.Poisson(log_input=False)], ids=str)
+def test_scores_at_the_end_of_the_domain(limited, dtype, isa):
+    """Minus zero is zero, and NaN is no error."""
+    value, gradient = limited.replace(reduction="none").value_and_grad(
+        np.array([-0.0, 0.0, np.nan, 1.0], dtype=dtype), np.array([1, 1, 1, 1], dtype=dtype)
+    )
+    assert_array_equal(value, [np.inf, np.inf, np.nan, limited.replace(reduction="none")(1.0, 1.0)])
+    assert_array_equal(gradient[:3], [-np.inf, -np.inf, np.nan])
 
 
 @pytest.mark.parametrize("shape", [(5,), (6, 2), (1,), (1, 6), (6, 1, 1), (0,), (7,)])
@@ -323,6 +417,8 @@ def test_large_input_in_another_layout(loss, shape):
     samples = shape[:-1] if loss.family == "rowwise" else shape
     targets = random.integers(0, shape[-1], samples) if loss.family == "rowwise" else random.random(samples)
     targets = targets.astype(np.int64 if loss.family == "rowwise" else np.float32)
+    if loss.family == "elementwise":
+        scores, targets = into_domain(loss, scores), element_targets(loss, targets)
     sample_weight = random.uniform(0.5, 2, size=shape[:1])
     expected = loss.value_grad_hess(scores, targets, sample_weight)
     for z, t in (

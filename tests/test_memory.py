@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from domains import element_targets
 
 import fastloss as fl
 from fastloss import _core
@@ -69,7 +70,7 @@ def arrays(shape, layout, dtype):
 def calls(loss, shape, layout, dtype):
     """Return what the three methods do, as functions."""
     scores, indices, probabilities, out, hess_out = arrays(shape, layout, dtype)
-    targets = indices if loss.family == "rowwise" else probabilities
+    targets = indices if loss.family == "rowwise" else element_targets(loss, probabilities)
     return {
         "value": lambda: loss(scores, targets),
         "value_and_grad": lambda: loss.value_and_grad(scores, targets, out=out),

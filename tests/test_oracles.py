@@ -298,3 +298,59 @@ def test_node_tests_of_onnx():
                 assert_allclose(fl.log_softmax(scores, axis=1), log_probability[0], rtol=1e-6, err_msg=case.name)
             ran += 1
     assert ran > 0
+
+
+def test_elementwise_losses_of_pytorch(dtype):
+    torch = oracle("torch")
+    scores, _, _ = problem(dtype)
+    random = np.random.default_rng(10)
+    numbers = random.normal(scale=3, size=scores.shape).astype(dtype)
+    counts = random.poisson(2, size=scores.shape).astype(dtype)
+    fractions = random.random(scores.shape, dtype=dtype)
+    functional = torch.nn.functional
+    cases = [
+        (fl.SquaredError, functional.mse_loss, scores, numbers),
+        (fl.AbsoluteError, functional.l1_loss, scores, numbers),
+        (lambda **options: fl.Huber(delta=0.5, **options), _with(functional.huber_loss, delta=0.5), scores, numbers),
+        (fl.Poisson, functional.poisson_nll_loss, scores, counts),
+        (
+            lambda **options: fl.Poisson(log_input=False, **options),
+            _with(functional.poisson_nll_loss, log_input=False, eps=0),
+            np.exp(scores / 4),
+            counts,
+        ),
+        (fl.BinaryCrossEntropy, functional.binary_cross_entropy, (fractions + 1) / 3, numbers > 0),
+    ]
+    for loss, function, predictions, targets in cases:
+        for reduction in ("mean", "sum", "none"):
+            z = torch.tensor(predictions, requires_grad=True)
+            expected = function(z, torch.tensor(targets.astype(dtype)), reduction=reduction)
+            expected.sum().backward()
+            value, gradient = loss(reduction=reduction).value_and_grad(predictions, targets)
+            # A Poisson loss is a difference of terms, which are larger than it.
+            close(value, expected.detach().numpy(), dtype, ulp=2048)
+            close(gradient, z.grad.numpy(), dtype, ulp=256)
+
+
+def _with(function, **options):
+    return lambda *arguments, **more: function(*arguments, **options, **more)
+
+
+def test_quantile_and_hinge_of_scikit_learn():
+    metrics = oracle("sklearn.metrics")
+    scores, _, sample_weight = problem("float64", classes=1)
+    scores, targets = scores[:, 0], np.random.default_rng(3).normal(scale=3, size=60)
+    for quantile in (0.1, 0.5, 0.75):
+        expected = metrics.mean_pinball_loss(targets, scores, alpha=quantile, sample_weight=sample_weight)
+        close(fl.Quantile(quantile=quantile)(scores, targets, sample_weight), expected, "float64")
+    signs = np.where(targets > 0, 1, -1)
+    expected = metrics.hinge_loss(signs, scores, sample_weight=sample_weight)
+    for given in (signs, signs > 0):
+        close(fl.Hinge()(scores, given, sample_weight), expected, "float64")
+
+
+def test_huber_of_scipy(dtype):
+    scores, _, _ = problem(dtype)
+    targets = np.random.default_rng(3).normal(size=scores.shape).astype(dtype)
+    expected = scipy.special.huber(0.75, scores.astype(float) - targets)
+    close(fl.Huber(delta=0.75, reduction="none")(scores, targets), expected, dtype)

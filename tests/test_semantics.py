@@ -7,6 +7,7 @@ from dataclasses import replace
 import mpmath
 import numpy as np
 import pytest
+from domains import element_targets, into_domain
 from numpy.testing import assert_allclose, assert_array_equal
 
 import fastloss as fl
@@ -118,7 +119,7 @@ def test_nothing_counts(loss, dtype, isa, case):
     assert not hessian.any()
 
 
-@pytest.mark.parametrize("classes", [2, 3, 10, 17, 100, 1500])
+@pytest.mark.classes(2, 3, 10, 17, 100, 1500)
 def test_nan_is_never_dropped(loss, dtype, isa, classes):
     for position in sorted({0, 1, classes // 2, classes - 1}):
         for target in (0, classes - 1):
@@ -281,8 +282,25 @@ def test_target_far_ahead(dtype, isa, ahead, classes):
     assert_allclose(hessian, tail, rtol=rtol + 2 * tail)
 
 
+def test_elements_where_numbers_run_out(element_loss, dtype, isa, assert_exact):
+    """Infinities, NaN, zeros of both signs and kinks, each score beside each target, are as they are defined."""
+    scores = np.array([INF, -INF, NAN, 0, -0.0, 1, -1, 0.3, -0.3, 1e-30, -1e-30, 0.75, 3, 100, -100])
+    low, high = element_loss.score_range
+    scores = scores[~((scores < low) | (scores > high))]
+    targets = {
+        "probability": [0, 1, 0.25],
+        "sign": [-1, 0, 1],
+        "number": [0, 1, -1, 0.5, INF, -INF, NAN],
+        "count": [0, 1, 2.5, NAN],
+    }[element_loss.target_kind]
+    z, t = (grid.astype(dtype) for grid in np.meshgrid(scores, targets))
+    loss = element_loss.replace(reduction="none")
+    value, gradient, hessian = loss.value_grad_hess(z, t)
+    assert_exact(loss, z, t, value=value, gradient=gradient, hessian=hessian)
+
+
 @pytest.mark.parametrize("size", [1e4, 1e6, 1e30, 3e38])
-@pytest.mark.parametrize("classes", [2, 10, 100, 1500])
+@pytest.mark.classes(2, 10, 100, 1500)
 def test_huge_scores(loss, dtype, isa, size, classes, assert_exact):
     random = np.random.default_rng(0)
     scores = (random.choice([-size, size, 0, 1, size / 3], size=(6, classes))).astype(dtype)
@@ -290,10 +308,10 @@ def test_huge_scores(loss, dtype, isa, size, classes, assert_exact):
         random.integers(0, classes, 6) if loss.family == "rowwise" else random.choice([0.0, 1.0, 0.5], (6, classes))
     )
     if loss.family == "elementwise":
-        targets = targets.astype(dtype)
+        scores, targets = into_domain(loss, scores), element_targets(loss, targets).astype(dtype)
     value, gradient, hessian = loss.value_grad_hess(scores, targets)
-    largest = 3 * size ** getattr(loss, "power", 1)
-    if largest > float(np.finfo(dtype).max) and type(loss) is not fl.SoftmaxCrossEntropy:
+    growth = {"SquaredError": 2, "Poisson": np.inf}.get(type(loss).__name__, getattr(loss, "power", 1))
+    if 3 * size**growth > float(np.finfo(dtype).max) and type(loss) is not fl.SoftmaxCrossEntropy:
         # A row may overflow its dtype where the definition, in a wider one, does not; it may not become NaN.
         assert not np.isnan(value).any()
         assert not np.isnan(gradient).any()
@@ -386,6 +404,8 @@ def test_float16_mean_of_many_rows_does_not_overflow(loss, isa):
 def test_integer_scores_are_float64(loss, isa):
     scores = np.array([[3, 0, -2], [1, 1, 5]])
     targets = np.array([0, 1]) if loss.family == "rowwise" else np.array([[1, 0, 1], [0, 1, 0]])
+    if not np.isnan(loss.score_range[0]):
+        scores = (scores > 0).astype(int)
     expected = loss.value_grad_hess(scores.astype(np.float64), targets)
     for given in (scores, scores.astype(np.int8), scores.tolist()):
         actual = loss.value_grad_hess(given, targets)
@@ -410,16 +430,17 @@ def test_targets_of_any_kind(loss, dtype, isa, make_samples):
 
 
 def test_no_warning_is_ever_raised(loss, dtype, isa):
+    scores, targets = counted(loss, (8, 3), dtype)
+    scores[:] = [
+        [NAN, 0, 1],
+        [INF, 0, 1],
+        [-INF] * 3,
+        [3e38, -3e38, 0],
+        [1e-40, 0, 0],
+        [0, 100, -100],
+        [0] * 3,
+        [1] * 3,
+    ]
+    scores = into_domain(loss, scores)
     with np.errstate(all="raise"):
-        scores, targets = counted(loss, (8, 3), dtype)
-        scores[:] = [
-            [NAN, 0, 1],
-            [INF, 0, 1],
-            [-INF] * 3,
-            [3e38, -3e38, 0],
-            [1e-40, 0, 0],
-            [0, 100, -100],
-            [0] * 3,
-            [1] * 3,
-        ]
         loss.value_grad_hess(scores, targets)

@@ -5,24 +5,46 @@ from fastloss._core import version as __version__
 from fastloss.activations import ELU, Activation, LeakyReLU, ReLU, Sigmoid, Tanh
 from fastloss.config import get_num_threads, num_threads, set_num_threads, show_config
 from fastloss.functions import log_sigmoid, log_softmax, logsumexp, sigmoid, softmax, softplus
-from fastloss.losses import KLDivergence, Loss, MulticlassHinge, SigmoidCrossEntropy, SoftmaxCrossEntropy
+from fastloss.losses import (
+    AbsoluteError,
+    BinaryCrossEntropy,
+    Hinge,
+    Huber,
+    KLDivergence,
+    LogCosh,
+    Loss,
+    MulticlassHinge,
+    Poisson,
+    Quantile,
+    SigmoidCrossEntropy,
+    SoftmaxCrossEntropy,
+    SquaredError,
+)
 from fastloss.regularizers import L1, L2, ElasticNet, Regularizer
 
 __all__ = [
     "ELU",
     "L1",
     "L2",
+    "AbsoluteError",
     "Activation",
+    "BinaryCrossEntropy",
     "ElasticNet",
+    "Hinge",
+    "Huber",
     "KLDivergence",
     "LeakyReLU",
+    "LogCosh",
     "Loss",
     "MulticlassHinge",
+    "Poisson",
+    "Quantile",
     "ReLU",
     "Regularizer",
     "Sigmoid",
     "SigmoidCrossEntropy",
     "SoftmaxCrossEntropy",
+    "SquaredError",
     "Tanh",
     "__version__",
     "get_num_threads",

@@ -15,7 +15,7 @@ def use_threads(count: int) -> None: ...
 def thread_count() -> int: ...
 def sum_weights(weights: object) -> float: ...
 
-class BadTarget(Exception): ...
+class OutOfRange(Exception): ...
 
 @disjoint_base
 class Kernel:
@@ -26,6 +26,7 @@ class Kernel:
         options: tuple[float, ...] = (),
         low: float = ...,
         high: float = ...,
+        score_high: float = ...,
         class_weight: tuple[float, ...] | None = None,
         ignore_index: int | None = None,
         of_distributions: str | None = None,

@@ -43,7 +43,7 @@ cdef extern from "fastloss.h" nogil:
         char *scratch
         size_t scratch_bytes
         ptrdiff_t classes
-        double scale, low, high
+        double scale, low, high, score_high
         double option[8]
     ctypedef double (*fl_kernel)(const fl_call *call, ptrdiff_t first, ptrdiff_t last)
     ctypedef ptrdiff_t (*fl_check)(const fl_call *call, ptrdiff_t first, ptrdiff_t last)
@@ -51,6 +51,7 @@ cdef extern from "fastloss.h" nogil:
         const char *name
         fl_kernel kernel[2][1000]
         fl_check outside[2]
+        fl_check bad_score[2]
         fl_check improbable[2]
         ptrdiff_t (*bad_label)(const fl_call *call, ptrdiff_t count)
         double (*sum_weights)(const fl_call *call, ptrdiff_t rows, double *count)
@@ -149,8 +150,8 @@ cdef void without_samples(fl_call *call) noexcept:
     call.classes = call.scale = 1
 
 
-class BadTarget(Exception):
-    """A target out of range: its flat index and value."""
+class OutOfRange(Exception):
+    """What is out of range: "targets" or "scores", its flat index and value."""
 
 
 def sum_weights(const double[::1] weights):
@@ -168,15 +169,15 @@ def sum_weights(const double[::1] weights):
 cdef class Kernel:
     """A kernel with its options, ready to be called.
 
-    `low` and `high` bound the targets of an elementwise loss; NaN says that they need no check. `class_weight`, a
-    tuple, and `ignore_index` are for classes. `of_distributions` names the kernel for targets that are distributions,
-    and `of_labels` says whether they may be class indices.
+    `low` and `high` bound the targets of an elementwise loss, 0 and `score_high` its scores; NaN: no check. Targets in
+    [-1, 1] are signs. `class_weight`, a tuple, and `ignore_index` are for classes. `of_distributions` names the kernel
+    for targets that are distributions, and `of_labels` says whether they may be class indices.
     """
 
     cdef int index, family, of_distributions
     cdef bint of_labels
     cdef bint mean, each, counted
-    cdef double low, high
+    cdef double low, high, score_high
     cdef double option[8]
     cdef double *class_weight
     cdef ptrdiff_t class_weights
@@ -185,7 +186,8 @@ cdef class Kernel:
 
     def __init__(
         self, str name, str reduction="sum", tuple options=(), double low=float("nan"), double high=float("nan"),
-        tuple class_weight=None, ignore_index=None, str of_distributions=None, bint of_labels=True,
+        double score_high=float("nan"), tuple class_weight=None, ignore_index=None, str of_distributions=None,
+        bint of_labels=True,
     ):
         cdef ptrdiff_t i
         self.index = _names[name]
@@ -197,6 +199,7 @@ cdef class Kernel:
         self.each = reduction == "none"
         self.low = low
         self.high = high
+        self.score_high = score_high
         if len(options) > FL_OPTIONS:
             raise ValueError(f"{name}: at most {FL_OPTIONS} options")
         for i in range(8):
@@ -291,7 +294,7 @@ cdef class Kernel:
 
         `order` is 0 for the value, 1 with the gradient, 2 with the Hessian diagonal; `out` and `hess_out` are made
         when they are None. `divisor` is that of a mean when this call is part of a larger one, and the value then
-        is the sum. Raises BadTarget.
+        is the sum. Raises OutOfRange.
         """
         if type(scores) is not plain or (type(targets) is not plain and type(targets) is not tuple):
             return None
@@ -322,6 +325,7 @@ cdef class Kernel:
         without_samples(&call)
         call.low = self.low
         call.high = self.high
+        call.score_high = self.score_high
         call.option = self.option
         cdef int sample_axes = z.ndim
         if rowwise:
@@ -371,7 +375,7 @@ cdef class Kernel:
             bad = active.bad_label(&call, rows * max(call.entries, 1))
             if bad >= 0:
                 labels = targets if call.entries == 0 else targets[0]
-                raise BadTarget(bad, labels.reshape(-1)[bad])
+                raise OutOfRange("targets", bad, labels.reshape(-1)[bad])
         cdef double divisor = rows, count = rows
         if given_divisor is not None:
             divisor = given_divisor
@@ -389,7 +393,7 @@ cdef class Kernel:
         if nothing_counts:
             bad = active.improbable[real](&call, 0, rows)
             if bad >= 0:
-                raise BadTarget(bad, None)
+                raise OutOfRange("targets", bad, None)
             if out is not None and order >= 1:
                 out[...] = 0
             if hess_out is not None and order >= 2:
@@ -397,15 +401,26 @@ cdef class Kernel:
             total = float("nan") if self.mean and given_divisor is None else 0.0
         else:
             call.scale = 1 / divisor if self.mean else 1
+            if self.score_high == self.score_high:
+                self.check_scores(&call, real, rows, scores, targets)
             bad = self.run(&call, index, real, rows, &total)
             if bad >= 0:
-                raise BadTarget(bad, targets.reshape(-1)[bad] if index == self.index else None)
+                raise OutOfRange("targets", bad, targets.reshape(-1)[bad] if index == self.index else None)
             if self.mean and given_divisor is None:
                 total = total / divisor
         value = total if each is None else each
         if order == 0:
             return value
         return (value, out) if order == 1 else (value, out, hess_out)
+
+    cdef int check_scores(self, fl_call *call, int real, ptrdiff_t rows, object scores, object targets) except -1:
+        """Raise for a target or a score that is out of range."""
+        cdef ptrdiff_t target = active.outside[real](call, 0, rows), score = active.bad_score[real](call, 0, rows)
+        if target >= 0:
+            raise OutOfRange("targets", target, targets.reshape(-1)[target])
+        if score >= 0:
+            raise OutOfRange("scores", score, scores.reshape(-1)[score])
+        return 0
 
     cdef bint take_weights(
         self, object weight, Views *views, fl_call *call, Py_buffer *z, int sample_axes

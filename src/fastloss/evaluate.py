@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.array_utils import byte_bounds
 
-from fastloss._core import BadTarget, Kernel, map_elements, sum_weights
+from fastloss._core import Kernel, OutOfRange, map_elements, sum_weights
 from fastloss.distributions import Distribution, read_distribution
 
 if TYPE_CHECKING:
@@ -52,11 +52,13 @@ def evaluate(loss: Loss, scores: Any, targets: Any, weight: Any, out: Any, hess_
     """Value (order 0), with the gradient (1), with the Hessian diagonal (2)."""
     try:
         result = loss._entry.direct(scores, targets, weight, out, hess_out, order)
-    except BadTarget as bad:
+    except OutOfRange as bad:
+        argument, position, value = bad.args
+        if argument == "scores":
+            raise _bad_score(loss, position, value, np.shape(scores)) from None
         distribution = read_distribution(loss, targets, np.shape(scores))
         if distribution is not None:
             distribution.check(loss)
-        position, value = bad.args
         raise _bad_target(loss, position, value, np.shape(scores)) from None
     if result is None:
         result = _convert_and_evaluate(loss, scores, targets, weight, out, hess_out, order)
@@ -176,6 +178,7 @@ def _convert_and_evaluate(
     else:
         distribution.check(loss)
         targets = distribution.whole
+    _check_scores(loss, scores, weights)
 
     outputs = [_empty_like(scores, dtype) if array is None else array for array in (out, hess_out)[:order]]
     # Subclasses of ndarray and objects that export an array can be read as they lie once they are plain arrays.
@@ -213,8 +216,9 @@ def _convert_and_evaluate(
             each[of_samples] = value
         else:
             totals.append(value)
-        for view, part in zip(views, parts, strict=True):
-            np.copyto(view[*index, ...], part, casting="same_kind")
+        with np.errstate(all="ignore"):  # half precision: what is too large for it becomes infinite
+            for view, part in zip(views, parts, strict=True):
+                np.copyto(view[*index, ...], part, casting="same_kind")
         del z, t, w, g, h, parts, result, value  # before the next block has its own
     value = _total(totals, divisor) if each is None else each
     return (value, *outputs) if outputs else value
@@ -317,31 +321,66 @@ def _class_indices(targets: Any) -> Array:
 
 
 def _check_targets(loss: Loss, shape: tuple[int, ...], targets: Array) -> None:
-    if loss.family == "rowwise":
-        low, high = 0.0, float(shape[loss.axis] - 1)
-    else:
-        low, high = loss.target_range
-        if low == -math.inf and high == math.inf:
-            return
     for index, first in _blocks(targets.shape, 0):
         part = targets[index]
-        outside = ~((part >= low) & (part <= high))
-        if loss.ignore_index is not None:
-            outside &= part != loss.ignore_index
+        outside = targets_outside(loss, part, shape)
         if outside.any():
             position = int(np.flatnonzero(outside)[0])
             raise _bad_target(loss, first + position, part.reshape(-1)[position], shape)
 
 
+def targets_outside(loss: Loss, targets: Array, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    """Say which targets are none for scores of this shape."""
+    low, high = (0.0, float(shape[loss.axis] - 1)) if loss.family == "rowwise" else loss.target_range
+    outside: npt.NDArray[np.bool_]
+    if loss.target_kind == "sign":
+        outside = (targets != -1) & (targets != 0) & (targets != 1)
+    elif math.isnan(low) or high == math.inf:  # a range without end also holds NaN
+        outside = targets < low
+    else:
+        outside = ~((targets >= low) & (targets <= high))
+    if loss.ignore_index is not None:
+        outside &= targets != loss.ignore_index
+    return outside
+
+
+def _check_scores(loss: Loss, scores: Array, weights: Array | None) -> None:
+    low, high = loss.score_range
+    if math.isnan(low):
+        return
+    for index, first in _blocks(scores.shape, 0):
+        part = scores[index]
+        outside = (part < low) | (part > high)
+        if weights is not None:
+            outside &= weights[index] != 0
+        if outside.any():
+            position = int(np.flatnonzero(outside)[0])
+            raise _bad_score(loss, first + position, part.reshape(-1)[position], scores.shape)
+
+
+def _bad_score(loss: Loss, position: int, value: Any, shape: tuple[int, ...]) -> ValueError:
+    where = _element(position, shape)
+    return ValueError(f"scores: expected numbers in {interval(*loss.score_range)}, got {value} at position {where}")
+
+
+def interval(low: float, high: float) -> str:
+    """Write down a range."""
+    return f"[{low:g}, inf)" if high == math.inf else f"[{low:g}, {high:g}]"
+
+
+def _element(position: int, shape: tuple[int, ...]) -> Any:
+    where = tuple(int(i) for i in np.unravel_index(position, shape))
+    return where[0] if len(where) == 1 else where
+
+
 def _bad_target(loss: Loss, position: int, value: Any, shape: tuple[int, ...]) -> ValueError:
-    where: Any = tuple(int(i) for i in np.unravel_index(position, _samples_shape(loss, shape)))
+    where = _element(position, _samples_shape(loss, shape))
     if loss.family == "rowwise":
-        row = f"row {position}" if len(where) <= 1 else f"row {position}, position {where}"
+        row = f"row {position}" if where in {position, ()} else f"row {position}, position {where}"
         ignored = "" if loss.ignore_index is None else f" or {loss.ignore_index}, which is ignored"
         return ValueError(f"targets: expected class indices in [0, {shape[loss.axis]}){ignored}, got {value} at {row}")
-    low, high = loss.target_range
-    where = where[0] if len(where) == 1 else where
-    return ValueError(f"targets: expected numbers in [{low:g}, {high:g}], got {value} at position {where}")
+    expected = "-1, 0 or 1" if loss.target_kind == "sign" else f"numbers in {interval(*loss.target_range)}"
+    return ValueError(f"targets: expected {expected}, got {value} at position {where}")
 
 
 def _weights(weight: Any, samples: tuple[int, ...]) -> tuple[Array | None, float]:

@@ -2,6 +2,7 @@
 """``fastloss evaluate``: the loss of scores in a file, in constant memory."""
 
 import argparse
+import functools
 import json
 import math
 import time
@@ -178,8 +179,11 @@ def _evaluate(
 
 def _hit_test(loss: Loss) -> Callable[[NDArray[Any], NDArray[Any]], NDArray[np.bool_]] | None:
     """Return what says which predictions are right, if scores of this loss predict a class."""
-    tests = {("rowwise", "class index"): _largest_is_target, ("elementwise", "probability"): _sign_is_right}
-    return tests.get((loss.family, loss.target_kind))
+    if loss.target_kind == "class index":
+        return _largest_is_target
+    if loss.target_kind == "probability":
+        return functools.partial(_side_is_right, 0.5 if loss.score_range[1] == 1 else 0, 0.5)
+    return functools.partial(_side_is_right, 0, 0) if loss.target_kind == "sign" else None
 
 
 def _largest_is_target(scores: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.bool_]:
@@ -190,8 +194,10 @@ def _largest_is_target(scores: NDArray[Any], labels: NDArray[Any]) -> NDArray[np
     return hit
 
 
-def _sign_is_right(scores: NDArray[Any], targets: NDArray[Any]) -> NDArray[np.bool_]:
-    hit: NDArray[np.bool_] = ((scores > 0) == (targets > 0.5)) & ~np.isnan(scores)
+def _side_is_right(
+    middle: float, target_middle: float, scores: NDArray[Any], targets: NDArray[Any]
+) -> NDArray[np.bool_]:
+    hit: NDArray[np.bool_] = ((scores > middle) == (targets > target_middle)) & ~np.isnan(scores)
     return hit
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fastloss import Loss
 from fastloss.cli.array_files import ArrayReader
 from fastloss.cli.terminal import UserError, one_line
+from fastloss.evaluate import interval, targets_outside
 
 __all__ = ["Samples"]
 
@@ -135,16 +136,16 @@ class Samples:
     def explain(self, loss: Loss, start: int, stop: int, error: Exception) -> UserError:
         """Name the file and the row, counted from the start of the file, of a target that a loss refused."""
         targets = self.targets.rows(start, stop, self._target_axes)
-        if loss.target_kind == "class index":
-            classes = self.scores.shape[-1]
-            bad = (targets < 0) | (targets >= classes)
-            what, where, expected = "label", "row", f"a class index in [0, {classes})"
-        else:
-            low, high = loss.target_range
-            bad = ~((targets >= low) & (targets <= high))
-            what, where, expected = "target", "position", f"a {loss.target_kind} in [{low:g}, {high:g}]"
+        bad = targets_outside(loss, targets, self.scores.shape)
         if not bad.any():  # something else is wrong
-            return UserError(f"{self.targets.path}: rows {start} to {stop - 1}: {one_line(error)}")
+            path = self.scores.path if str(error).startswith("scores") else self.targets.path
+            return UserError(f"{path}: rows {start} to {stop - 1}: {one_line(error)}")
+        if loss.target_kind == "class index":
+            what, where, expected = "label", "row", f"a class index in [0, {self.scores.shape[-1]})"
+        elif loss.target_kind == "sign":
+            what, where, expected = "target", "position", "-1, 0 or 1"
+        else:
+            what, where, expected = "target", "position", f"a {loss.target_kind} in {interval(*loss.target_range)}"
         index = int(np.argmax(bad))
         position = start * self._row_samples + index
         return UserError(

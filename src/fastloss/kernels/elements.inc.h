@@ -33,6 +33,12 @@ static inline void FL_(add_group)(double *sums, const vec *part)
         sums[i] += (double)lane[i] + (double)lane[i + FL_(half_group)];
 }
 
+/* what an option loses where the type of the scores has fewer digits */
+static FL_INLINE vec FL_(rest_of_option)(double option)
+{
+    return FL_(splat)(FL_BITS == 64 ? 0 : (real)(option - (double)(real)option));
+}
+
 /* Whether a number may lie outside [0, high], from the largest of the bits of many, as integers: those of a negative
  * number, of NaN and of what is past `high` are larger than those of `high`. So are those of -0. */
 static FL_INLINE int FL_(may_be_outside)(uvec largest, real high)
@@ -40,7 +46,20 @@ static FL_INLINE int FL_(may_be_outside)(uvec largest, real high)
     return FL_(any_signed)(FL_(from_bits)(largest | (FL_(bits)(FL_(splat)(high)) - largest)));
 }
 
-/* The first target outside [low, high]; NaN is outside. Blocks that may hold one are looked at one by one. */
+/* Whether none of n numbers, FL_BLOCK at most, can be outside [0, high], or be no sign where `signs`; the sizes of signs
+ * are 0 and 1. */
+static FL_INLINE int FL_(all_inside)(const real *x, ptrdiff_t n, real high, const int signs)
+{
+    const vec one = FL_(splat)(1), zero = FL_(splat)(0);
+    uvec largest = FL_(bits)(zero);
+    for (ptrdiff_t j = 0; j < n; j += LANES) {
+        const vec part = n - j < LANES ? FL_(load_part)(x + j, n - j, 0) : FL_(load)(x + j), size = FL_(abs)(part);
+        largest = FL_(max_natural)(largest, FL_(bits)(signs ? FL_(select_eq)(size, one, zero, size) : part));
+    }
+    return !FL_(may_be_outside)(largest, signs ? 0 : high);
+}
+
+/* The first target that is none. Blocks that may hold one are looked at one by one. */
 static ptrdiff_t FL_(first_outside)(const fl_call *call, ptrdiff_t first, ptrdiff_t last)
 {
     const real *const t = (const real *)call->t;
@@ -49,17 +68,29 @@ static ptrdiff_t FL_(first_outside)(const fl_call *call, ptrdiff_t first, ptrdif
         return -1;
     for (ptrdiff_t i = first; i < last; i += FL_BLOCK) {
         const ptrdiff_t n = last - i < FL_BLOCK ? last - i : FL_BLOCK;
-        uvec largest = FL_(bits)(FL_(splat)(0));
-        ptrdiff_t j = 0;
-        for (; j + LANES <= n; j += LANES)
-            largest = FL_(max_natural)(largest, FL_(bits)(FL_(load)(t + i + j)));
-        if (j < n)
-            largest = FL_(max_natural)(largest, FL_(bits)(FL_(load_part)(t + i + j, n - j, 0)));
-        if (low == 0 && !FL_(may_be_outside)(largest, high))
+        if (low < 0 ? FL_(all_inside)(t + i, n, 0, 1) : FL_(all_inside)(t + i, n, high, 0))
             continue;
-        for (ptrdiff_t k = 0; k < n; k++)
-            if (!(t[i + k] >= low && t[i + k] <= high))
-                return i + k;
+        for (ptrdiff_t k = i; k < i + n; k++) {
+            const int inside = t[k] >= low && t[k] <= high && (low == 0 || t[k] == 0 || t[k] * t[k] == 1);
+            if (!inside && !(isinf(high) && isnan(t[k])))
+                return k;
+        }
+    }
+    return -1;
+}
+
+/* The first score outside [0, score_high] whose weight is not 0. */
+static ptrdiff_t FL_(first_bad_score)(const fl_call *call, ptrdiff_t first, ptrdiff_t last)
+{
+    const real *const z = (const real *)call->z.data;
+    const real high = (real)call->score_high;
+    for (ptrdiff_t i = first; i < last; i += FL_BLOCK) {
+        const ptrdiff_t n = last - i < FL_BLOCK ? last - i : FL_BLOCK;
+        if (FL_(all_inside)(z + i, n, high, 0))
+            continue;
+        for (ptrdiff_t k = i; k < i + n; k++)
+            if ((z[k] < 0 || z[k] > high) && fl_weight_at(&call->w, k) != 0)
+                return k;
     }
     return -1;
 }
@@ -110,6 +141,8 @@ static FL_INLINE double FL_(plain_groups)(const fl_call *call, ptrdiff_t first, 
     real *const g = order >= 1 ? (real *)call->g.data + first : NULL;
     real *const h = order >= 2 ? (real *)call->h.data + first : NULL;
     const vec c = FL_(splat)((real)call->scale);
+    double option[FL_OPTIONS]; /* a copy, which no store to the outputs can change */
+    memcpy(option, call->option, sizeof option);
     double sums[FL_(half_group)] = {0};
     vec q[FL_(group_registers)], linear[FL_(group_registers)];
     uvec largest = FL_(bits)(FL_(splat)(0));
@@ -125,7 +158,7 @@ static FL_INLINE double FL_(plain_groups)(const fl_call *call, ptrdiff_t first, 
             for (int r = 0; r < FL_(group_registers); r++) {
                 const ptrdiff_t at = i + r * LANES;
                 const vec target = FL_(load)(t + at);
-                const FL_(terms) e = element_loss(FL_(load)(z + at), target, linear[r], call->option);
+                const FL_(terms) e = element_loss(FL_(load)(z + at), target, linear[r], option);
                 largest = FL_(max_natural)(largest, FL_(bits)(target));
                 q[r] = e.u + FL_(fma)(q[r], e.u, q[r]);
                 linear[r] = e.linear;
@@ -164,7 +197,8 @@ static FL_INLINE double FL_(each_element)(const fl_call *call, ptrdiff_t first, 
         fl_add(&total, FL_(plain_groups)(call, first, groups, element_loss, 1, &doubtful));
     else
         fl_add(&total, FL_(plain_groups)(call, first, groups, element_loss, 0, &doubtful));
-    if (FL_(first_outside)(call, doubtful ? first : first + groups * GROUP, last) >= 0)
+    /* a loss of signs makes of all else NaN by itself */
+    if (FL_(first_outside)(call, doubtful && call->low == 0 ? first : first + groups * GROUP, last) >= 0)
         fl_add(&total, NAN);
     for (ptrdiff_t i = first + groups * GROUP; i < last; i += GROUP)
         fl_add(&total, FL_(weighted_group)(call, i, last - i < GROUP ? last - i : GROUP, element_loss));

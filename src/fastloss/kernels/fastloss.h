@@ -50,7 +50,10 @@ typedef struct {
     size_t scratch_bytes;
     ptrdiff_t classes; /* length of a row, 1 for elementwise */
     double scale; /* g and h are those of scale * sum of w*l */
-    double low, high; /* elementwise: where targets may lie, low being 0 or NaN for no bounds */
+    /* elementwise: targets lie in [0, high], the `low` of which is 0; or are -1, 0 or 1, which is low = -1 and high = 1; or
+     * any numbers, low being NaN. A range without end also holds NaN. Scores lie in [0, score_high], or anywhere if it is
+     * NaN. */
+    double low, high, score_high;
     double option[FL_OPTIONS];
 } fl_call;
 
@@ -58,7 +61,8 @@ typedef struct {
  * allocation, no errno, no state: any thread, any time. What a row yields depends on that row alone. */
 typedef double (*fl_kernel)(const fl_call *call, ptrdiff_t first, ptrdiff_t last);
 
-/* The index of the first target of [first, last) outside [low, high] or NaN; -1 if there is none. */
+/* The index of the first target of [first, last) that is none, or of the first score that counts and is outside its range
+ * (NaN is not); -1 if there is none. */
 typedef ptrdiff_t (*fl_check)(const fl_call *call, ptrdiff_t first, ptrdiff_t last);
 
 /* A distribution has rows as well, and targets in any of three forms: an index, entries, all probabilities. */
@@ -74,7 +78,7 @@ enum {
 typedef struct {
     const char *name;
     fl_kernel kernel[2][FL_KERNELS];
-    fl_check outside[2];
+    fl_check outside[2], bad_score[2];
     fl_check improbable[2]; /* the same for the probabilities of distributions, which are finite and not negative */
     ptrdiff_t (*bad_label)(const fl_call *call, ptrdiff_t count); /* -1: all in [0, classes) or ignored */
     double (*sum_weights)(const fl_call *call, ptrdiff_t rows, double *count); /* count: of those that are not 0 */

@@ -1,8 +1,23 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The losses: one documented class each, which holds the options and knows its kernel."""
 
-from fastloss.losses.binary import SigmoidCrossEntropy
+from fastloss.losses.binary import BinaryCrossEntropy, Hinge, SigmoidCrossEntropy
 from fastloss.losses.classification import KLDivergence, MulticlassHinge, SoftmaxCrossEntropy
 from fastloss.losses.loss import Loss
+from fastloss.losses.regression import AbsoluteError, Huber, LogCosh, Poisson, Quantile, SquaredError
 
-__all__ = ["KLDivergence", "Loss", "MulticlassHinge", "SigmoidCrossEntropy", "SoftmaxCrossEntropy"]
+__all__ = [
+    "AbsoluteError",
+    "BinaryCrossEntropy",
+    "Hinge",
+    "Huber",
+    "KLDivergence",
+    "LogCosh",
+    "Loss",
+    "MulticlassHinge",
+    "Poisson",
+    "Quantile",
+    "SigmoidCrossEntropy",
+    "SoftmaxCrossEntropy",
+    "SquaredError",
+]

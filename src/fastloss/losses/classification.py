@@ -5,13 +5,19 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import numbers
 from typing import Any, Literal, TypeAlias
 
-from fastloss.losses.loss import Loss, Reduction, check_choice, checked_class_weight, checked_integer, checked_number
+from fastloss.losses.loss import (
+    Loss,
+    Power,
+    Reduction,
+    check_choice,
+    checked_class_weight,
+    checked_integer,
+    checked_number,
+)
 
 Form: TypeAlias = Literal["weston-watkins", "crammer-singer"]
-Power: TypeAlias = Literal[1, 2]
 
 
 class LabelledLoss(Loss):
@@ -344,8 +350,7 @@ class MulticlassHinge(LabelledLoss):
     def _check_options(self) -> None:
         check_choice("form", self.form, Form)
         check_choice("power", self.power, Power)
-        if not isinstance(self.margin, numbers.Real) or not 0 <= self.margin < math.inf:
-            raise ValueError(f"margin: expected a finite number that is not negative, got {self.margin!r}")
+        checked_number("margin", self.margin, "a finite number that is not negative", lambda x: x >= 0)
         super()._check_options()
 
     def _kernel_options(self) -> tuple[float, ...]:

@@ -18,6 +18,8 @@ from fastloss.evaluate import AlongAxis, evaluate
 from fastloss.options import Options
 
 Reduction: TypeAlias = Literal["mean", "sum", "none", "batch_mean"]
+Power: TypeAlias = Literal[1, 2]
+TargetKind: TypeAlias = Literal["class index", "distribution", "probability", "sign", "number", "count"]
 Array: TypeAlias = npt.NDArray[Any]
 
 
@@ -91,6 +93,11 @@ class Loss(Options):
         """How the losses of the samples become one value."""
         raise NotImplementedError
 
+    @property
+    def score_range(self) -> tuple[float, float]:
+        """Where the scores must lie; NaN if they may lie anywhere. Samples of weight 0 may, too."""
+        return math.nan, math.nan
+
     # Options where there are classes, and what holds without.
     axis = -1
     class_weight = cast("tuple[float, ...] | None", None)
@@ -99,8 +106,8 @@ class Loss(Options):
     kernel: ClassVar[str]
     distribution_kernel: ClassVar[str | None] = None  # for targets that are distributions over the classes
     family: ClassVar[Literal["rowwise", "elementwise"]]
-    target_kind: ClassVar[Literal["class index", "distribution", "probability"]]
-    target_range: ClassVar[tuple[float, float]] = (math.nan, math.nan)
+    target_kind: ClassVar[TargetKind]
+    target_range: ClassVar[tuple[float, float]] = (math.nan, math.nan)  # NaN: any number will do
     # Of each instance; declared so that they are not taken for options.
     _kernel: ClassVar[Kernel]
     _entry: ClassVar[Kernel | AlongAxis]
@@ -113,6 +120,7 @@ class Loss(Options):
             self.reduction,
             self._kernel_options(),
             *self.target_range,
+            self.score_range[1],
             class_weight=self.class_weight,
             ignore_index=self.ignore_index,
             of_distributions=self.distribution_kernel,
@@ -159,7 +167,8 @@ class Loss(Options):
         TypeError
             If an argument has a type of which no loss can be made: objects, strings, complex numbers.
         ValueError
-            If shapes do not fit, a target is out of range, or a weight is not finite.
+            If shapes do not fit, a target is out of range, or a score of a loss that has a domain, or a weight is not
+            finite.
         """
         return evaluate(self, scores, targets, sample_weight, None, None, 0)
 
@@ -193,7 +202,8 @@ class Loss(Options):
         TypeError, ValueError
             As for calling the loss, and if `out` has the wrong type or shape, is read-only or overlaps an input
             other than being the scores. The scores then are unchanged, also where `out` is the scores; another `out`
-            may have been written in part if a probability is out of range, and is unchanged otherwise.
+            may have been written in part if a target that is no class index is out of range, and is unchanged
+            otherwise.
         """
         result: tuple[Any, Array] = evaluate(self, scores, targets, sample_weight, out, None, 1)
         return result
