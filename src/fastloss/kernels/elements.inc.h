@@ -20,10 +20,11 @@ enum {
     FL_(short_period) = 16, /* groups whose linear parts are added up in the type of the scores */
     FL_(period) = 64        /* groups that share a logarithm: u <= 1, and 2^64 is far from overflow */
 };
-
-/* adds a group of numbers to half as many sums */
 enum { FL_(half_group) = FL_(group) / 2 };
 
+/* What all losses share is compiled once: the functions that are not inlined. */
+
+/* adds a group of numbers to half as many sums */
 static inline void FL_(add_group)(double *sums, const vec *part)
 {
     real lane[FL_(group)];
@@ -31,6 +32,23 @@ static inline void FL_(add_group)(double *sums, const vec *part)
         FL_(store)(lane + r * LANES, part[r]);
     for (int i = 0; i < FL_(half_group); i++)
         sums[i] += (double)lane[i] + (double)lane[i + FL_(half_group)];
+}
+
+/* and the logarithms of a group of products, each of which is given less 1 */
+static FL_NOINLINE void FL_(add_logs)(double *sums, const vec *q)
+{
+    vec part[FL_(group_registers)];
+    for (int r = 0; r < FL_(group_registers); r++)
+        part[r] = FL_(log1p)(q[r]);
+    FL_(add_group)(sums, part);
+}
+
+static FL_NOINLINE double FL_(total)(const double *sums, int count)
+{
+    fl_sum total = {0, 0};
+    for (int i = 0; i < count; i++)
+        fl_add(&total, sums[i]);
+    return fl_total(&total);
 }
 
 /* what an option loses where the type of the scores has fewer digits */
@@ -95,41 +113,72 @@ static ptrdiff_t FL_(first_bad_score)(const fl_call *call, ptrdiff_t first, ptrd
     return -1;
 }
 
-/* one group with weights or losses of its own; `count` of it are there */
-static FL_INLINE double FL_(weighted_group)(const fl_call *call, ptrdiff_t first, ptrdiff_t count,
-                                            FL_(element_loss) *element_loss)
+/* `count` elements with weights or losses of their own, made up to `whole` groups, and what the loss makes of them */
+enum { FL_(together) = 16 * FL_(group) };
+typedef struct {
+    ptrdiff_t count, whole;
+    real z[FL_(together)], t[FL_(together)], counts[FL_(together)], factor[FL_(together)];
+    real linear[FL_(together)], u[FL_(together)], g[FL_(together)], h[FL_(together)];
+    double weight[FL_(together)];
+} FL_(weighted);
+
+static FL_NOINLINE void FL_(read_weighted)(const fl_call *call, ptrdiff_t first, ptrdiff_t count, FL_(weighted) *part)
 {
-    real z[FL_(group)] = {0}, t[FL_(group)] = {0}, l[FL_(group)], g[FL_(group)], h[FL_(group)];
-    real counts[FL_(group)] = {0}, c[FL_(group)] = {0};
-    double weight[FL_(group)];
-    FL_(block_copy)((const real *)call->z.data + first, count, z);
-    FL_(block_copy)((const real *)call->t + first, count, t);
-    for (ptrdiff_t i = 0; i < count; i++) {
-        weight[i] = fl_weight_at(&call->w, first + i);
-        counts[i] = weight[i] != 0; /* a sample of weight 0 does not count, even if it is NaN */
-        c[i] = (real)(weight[i] * call->scale);
+    const ptrdiff_t whole = (count + GROUP - 1) / GROUP * GROUP;
+    part->count = count;
+    part->whole = whole;
+    fl_read_weights(&call->w, first, count, part->weight);
+    FL_(block_copy)((const real *)call->z.data + first, count, part->z);
+    FL_(block_copy)((const real *)call->t + first, count, part->t);
+    for (ptrdiff_t i = count; i < whole; i++)
+        part->z[i] = part->t[i] = 0, part->weight[i] = 0;
+    for (ptrdiff_t i = 0; i < whole; i++) {
+        part->counts[i] = part->weight[i] != 0; /* a sample of weight 0 does not count, even if it is NaN */
+        part->factor[i] = (real)(part->weight[i] * call->scale);
     }
+}
+
+static FL_NOINLINE double FL_(write_weighted)(const fl_call *call, ptrdiff_t first, FL_(weighted) *part)
+{
     const vec zero = FL_(splat)(0);
-    for (int i = 0; i < GROUP; i += LANES) {
-        const FL_(terms) e = element_loss(FL_(load)(z + i), FL_(load)(t + i), zero, call->option);
-        const vec on = FL_(load)(counts + i), factor = FL_(load)(c + i);
-        FL_(store)(l + i, FL_(select_eq)(on, zero, zero, e.linear + FL_(log1p)(e.u)));
-        FL_(store)(g + i, FL_(select_eq)(on, zero, zero, e.gradient * factor));
-        FL_(store)(h + i, FL_(select_eq)(on, zero, zero, e.hessian * factor));
+    const ptrdiff_t count = part->count, whole = part->whole;
+    real *const l = part->linear;
+    double sums[FL_(group)] = {0};
+    for (ptrdiff_t i = 0; i < whole; i += LANES) {
+        const vec on = FL_(load)(part->counts + i), factor = FL_(load)(part->factor + i);
+        const vec loss = FL_(load)(l + i) + FL_(log1p)(FL_(load)(part->u + i));
+        FL_(store)(l + i, FL_(select_eq)(on, zero, zero, loss));
+        FL_(store)(part->g + i, FL_(select_eq)(on, zero, zero, FL_(load)(part->g + i) * factor));
+        FL_(store)(part->h + i, FL_(select_eq)(on, zero, zero, FL_(load)(part->h + i) * factor));
     }
-    fl_sum total = {0, 0};
-    for (ptrdiff_t i = 0; i < count; i++) {
-        const double loss = weight[i] * (double)l[i];
-        fl_add(&total, loss);
-        l[i] = (real)loss;
-    }
+    for (ptrdiff_t i = 0; i < whole; i += GROUP)
+        for (int lane = 0; lane < GROUP; lane++) {
+            const double loss = part->weight[i + lane] * (double)l[i + lane];
+            sums[lane] += loss;
+            l[i + lane] = (real)loss;
+        }
     if (call->l)
         FL_(block_copy)(l, count, (real *)call->l + first);
     if (call->g.data)
-        FL_(block_copy)(g, count, (real *)call->g.data + first);
+        FL_(block_copy)(part->g, count, (real *)call->g.data + first);
     if (call->h.data)
-        FL_(block_copy)(h, count, (real *)call->h.data + first);
-    return fl_total(&total);
+        FL_(block_copy)(part->h, count, (real *)call->h.data + first);
+    return FL_(total)(sums, FL_(group));
+}
+
+static FL_INLINE double FL_(weighted_elements)(const fl_call *call, ptrdiff_t first, ptrdiff_t count,
+                                               FL_(element_loss) *element_loss)
+{
+    FL_(weighted) part;
+    FL_(read_weighted)(call, first, count, &part);
+    for (ptrdiff_t i = 0; i < part.whole; i += LANES) {
+        const FL_(terms) e = element_loss(FL_(load)(part.z + i), FL_(load)(part.t + i), FL_(splat)(0), call->option);
+        FL_(store)(part.linear + i, e.linear);
+        FL_(store)(part.u + i, e.u);
+        FL_(store)(part.g + i, e.gradient);
+        FL_(store)(part.h + i, e.hessian);
+    }
+    return FL_(write_weighted)(call, first, &part);
 }
 
 /* `groups` whole groups, all of weight 1 and without a loss of their own; the sum of their losses, and whether a target
@@ -168,20 +217,21 @@ static FL_INLINE double FL_(plain_groups)(const fl_call *call, ptrdiff_t first, 
                     FL_(store)(h + at, e.hessian * c);
             }
         }
-        FL_(add_group)(sums, linear);
+        /* copies, so that what is counted on stays in registers */
+        vec part[FL_(group_registers)];
+        for (int r = 0; r < FL_(group_registers); r++)
+            part[r] = linear[r];
+        FL_(add_group)(sums, part);
         if (end % FL_(period) == 0 || end == groups) {
-            for (int r = 0; r < FL_(group_registers); r++)
-                q[r] = FL_(log1p)(q[r]);
-            FL_(add_group)(sums, q);
-            for (int r = 0; r < FL_(group_registers); r++)
+            for (int r = 0; r < FL_(group_registers); r++) {
+                part[r] = q[r];
                 q[r] = FL_(splat)(0);
+            }
+            FL_(add_logs)(sums, part);
         }
     }
     *doubtful = FL_(may_be_outside)(largest, (real)call->high);
-    fl_sum total = {0, 0};
-    for (int i = 0; i < FL_(half_group); i++)
-        fl_add(&total, sums[i]);
-    return fl_total(&total);
+    return FL_(total)(sums, FL_(half_group));
 }
 
 static FL_INLINE double FL_(each_element)(const fl_call *call, ptrdiff_t first, ptrdiff_t last,
@@ -200,8 +250,10 @@ static FL_INLINE double FL_(each_element)(const fl_call *call, ptrdiff_t first, 
     /* a loss of signs makes of all else NaN by itself */
     if (FL_(first_outside)(call, doubtful && call->low == 0 ? first : first + groups * GROUP, last) >= 0)
         fl_add(&total, NAN);
-    for (ptrdiff_t i = first + groups * GROUP; i < last; i += GROUP)
-        fl_add(&total, FL_(weighted_group)(call, i, last - i < GROUP ? last - i : GROUP, element_loss));
+    for (ptrdiff_t i = first + groups * GROUP; i < last; i += FL_(together)) {
+        const ptrdiff_t count = last - i < FL_(together) ? last - i : FL_(together);
+        fl_add(&total, FL_(weighted_elements)(call, i, count, element_loss));
+    }
     fl_restore_subnormals(mode);
     return fl_total(&total);
 }

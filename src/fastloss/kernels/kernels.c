@@ -19,11 +19,13 @@
 
 #if defined(__GNUC__) || defined(__clang__)
 #define FL_INLINE inline __attribute__((always_inline))
+#define FL_NOINLINE __attribute__((noinline))
 #define FL_PREFETCH(p) __builtin_prefetch(p)
 #define FL_PREFETCH_WRITE(p) __builtin_prefetch(p, 1)
 #define FL_PREFETCH_FAR(p) __builtin_prefetch(p, 0, 2) /* into the second cache level */
 #else
 #define FL_INLINE inline
+#define FL_NOINLINE
 #define FL_PREFETCH(p) ((void)0)
 #define FL_PREFETCH_WRITE(p) ((void)0)
 #define FL_PREFETCH_FAR(p) ((void)0)

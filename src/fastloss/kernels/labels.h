@@ -80,6 +80,29 @@ static inline const ptrdiff_t *fl_read_indices(const fl_call *call, ptrdiff_t fi
     return copy;
 }
 
+/* the weights of samples [first, first + n); 1 if they have none */
+static FL_NOINLINE void fl_read_weights(const fl_samples *w, ptrdiff_t first, ptrdiff_t n, double *weight)
+{
+    const char *const p = w->data ? fl_sample(w, first) : NULL;
+    ptrdiff_t same = w->repeat - first % w->repeat; /* samples that share the first weight */
+    if (!p) {
+        for (ptrdiff_t i = 0; i < n; i++)
+            weight[i] = 1;
+    } else if (w->repeat > 1) {
+        for (ptrdiff_t i = 0; i < n; same = w->repeat) {
+            const double shared = fl_weight_at(w, first + i);
+            for (const ptrdiff_t end = n - i < same ? n : i + same; i < end; i++)
+                weight[i] = shared;
+        }
+    } else if (w->kind == FL_F32) {
+        for (ptrdiff_t i = 0; i < n; i++)
+            weight[i] = (double)*(const float *)(p + i * w->stride);
+    } else {
+        for (ptrdiff_t i = 0; i < n; i++)
+            weight[i] = *(const double *)(p + i * w->stride);
+    }
+}
+
 /* Their indices and weights. An ignored row has weight 0, and index 0, which can be read. */
 static inline const ptrdiff_t *fl_read_samples(const fl_call *call, ptrdiff_t first, int n, ptrdiff_t *copy,
                                                double *weight)
