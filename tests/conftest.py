@@ -137,8 +137,13 @@ def label(value):
     return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-# Targets that are distributions are what `test_distributions.py` is about.
-LOSSES = [loss for loss in variants(fastloss.losses) if loss.target_kind != "distribution"]
+# Targets that are distributions are what `test_distributions.py` is about; rows of scores that may not be any numbers,
+# `test_likelihood_and_margins.py`.
+LOSSES = [
+    loss
+    for loss in variants(fastloss.losses)
+    if loss.target_kind != "distribution" and not isinstance(loss, fastloss.NegativeLogLikelihood)
+]
 SHAPES_BY_FAMILY = {"rowwise": SHAPES, "elementwise": ELEMENT_SHAPES}
 AXES = {
     "definition": definitions(reference),
@@ -324,8 +329,7 @@ def _make_samples(loss, dtype, shape, seed=0):
     elif loss.target_kind == "count":
         targets = (random.poisson(3, size=shape) * random.choice([1.0, 0.7], size=shape)).astype(dtype)
         scores = np.clip(scores, -80, 60)  # the exponential is a float32, and so is a sum of a few
-    if loss.family == "elementwise":
-        scores = into_domain(loss, scores)
+    scores = into_domain(loss, scores)
     sample_weight = random.uniform(0.25, 2.0, size=rows)
     sample_weight[::5] = 0
     if rows == 1:

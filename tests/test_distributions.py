@@ -98,8 +98,8 @@ def dense(loss, targets, classes):
 def sizes(definition, loss, scores, targets):
     """Return how large the terms are of which value, gradient and Hessian are sums, and how exact a share is.
 
-    Terms may cancel, and then are as exact as the largest of them. A power of 1 - p magnifies its error by the exponent;
-    a score that has been divided or capped is rounded before its exponential is taken.
+    Terms may cancel, and then are as exact as the largest of them. A power of 1 - p magnifies its error by the
+    exponent; a score that has been divided or capped is rounded before its exponential is taken.
     """
     from_definition = definition.replace(ignore_index=None, axis=-1) if hasattr(definition, "logits") else None
     z = scores.astype(np.longdouble)

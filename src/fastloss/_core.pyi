@@ -31,6 +31,7 @@ class Kernel:
         ignore_index: int | None = None,
         of_distributions: str | None = None,
         of_labels: bool = True,
+        margins: tuple[Any, ...] | None = None,
     ) -> None: ...
     def sum_weights(self, targets: object, weight: object, classes: int) -> tuple[float, float]: ...
     def direct(

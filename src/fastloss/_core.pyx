@@ -37,6 +37,8 @@ cdef extern from "fastloss.h" nogil:
         fl_samples y, w
         ptrdiff_t entries
         const double *class_weight
+        const double *margins
+        const void *costs
         int64_t ignored
         int some_ignored
         void *l
@@ -52,6 +54,7 @@ cdef extern from "fastloss.h" nogil:
         fl_kernel kernel[2][1000]
         fl_check outside[2]
         fl_check bad_score[2]
+        fl_check bad_row[2]
         fl_check improbable[2]
         ptrdiff_t (*bad_label)(const fl_call *call, ptrdiff_t count)
         double (*sum_weights)(const fl_call *call, ptrdiff_t rows, double *count)
@@ -138,6 +141,7 @@ cdef dict _names = {fl_kernel_names[i].decode(): i for i in range(FL_KERNELS)}
 
 
 include "buffers.pxi"
+include "numbers.pxi"
 
 
 cdef void without_samples(fl_call *call) noexcept:
@@ -146,7 +150,8 @@ cdef void without_samples(fl_call *call) noexcept:
     call.y.repeat = call.w.repeat = 1
     call.t = call.l = call.g.data = call.h.data = call.q.data = NULL
     call.entries = call.some_ignored = 0
-    call.class_weight = NULL
+    call.class_weight = call.margins = NULL
+    call.costs = NULL
     call.classes = call.scale = 1
 
 
@@ -171,7 +176,8 @@ cdef class Kernel:
 
     `low` and `high` bound the targets of an elementwise loss, 0 and `score_high` its scores; NaN: no check. Targets in
     [-1, 1] are signs. `class_weight`, a tuple, and `ignore_index` are for classes. `of_distributions` names the kernel
-    for targets that are distributions, and `of_labels` says whether they may be class indices.
+    for targets that are distributions, and `of_labels` says whether they may be class indices. `margins` are one number
+    per class, or rows of one per pair.
     """
 
     cdef int index, family, of_distributions
@@ -180,14 +186,16 @@ cdef class Kernel:
     cdef double low, high, score_high
     cdef double option[8]
     cdef double *class_weight
-    cdef ptrdiff_t class_weights
+    cdef double *margins
+    cdef void *costs[2]
+    cdef ptrdiff_t class_weights, margin_classes
     cdef bint some_ignored
     cdef int64_t ignored
 
     def __init__(
         self, str name, str reduction="sum", tuple options=(), double low=float("nan"), double high=float("nan"),
         double score_high=float("nan"), tuple class_weight=None, ignore_index=None, str of_distributions=None,
-        bint of_labels=True,
+        bint of_labels=True, tuple margins=None,
     ):
         cdef ptrdiff_t i
         self.index = _names[name]
@@ -206,21 +214,37 @@ cdef class Kernel:
             self.option[i] = options[i] if i < len(options) else 0
         self.some_ignored = ignore_index is not None and -(2**63) <= ignore_index < 2**63  # no label is any other
         self.ignored = ignore_index if self.some_ignored else 0
+        self.release()
         if class_weight is not None:
-            free(self.class_weight)
             self.class_weights = len(class_weight)
-            self.class_weight = <double *>malloc((self.class_weights + 1) * sizeof(double))
-            if self.class_weight == NULL:
-                raise MemoryError("no memory for the weights of classes")
-            for i in range(self.class_weights):
-                self.class_weight[i] = class_weight[i]
+            self.class_weight = numbers(class_weight)
+        if margins is not None:
+            self.margin_classes = len(margins)
+            if margins and type(margins[0]) is tuple:
+                flat = tuple(cost for row in margins for cost in row)
+                self.costs[1] = numbers(flat)
+                self.costs[0] = <void *>single(flat)
+            else:
+                self.margins = numbers(margins)
 
     def __dealloc__(self):
-        free(self.class_weight)
+        self.release()
 
-    cdef bint samples_by_class(self, fl_call *call) noexcept:
-        """Say what classes do to the weights of samples; False if that has been said for another number of them."""
+    cdef void release(self) noexcept:
+        free(self.class_weight)
+        free(self.margins)
+        free(self.costs[0])
+        free(self.costs[1])
+        self.class_weight = self.margins = NULL
+        self.costs[0] = self.costs[1] = NULL
+
+    cdef bint samples_by_class(self, fl_call *call, int real) noexcept:
+        """Say what classes do to weights and margins; False if that has been said for another number of them."""
         call.class_weight = self.class_weight
+        call.margins = self.margins
+        call.costs = self.costs[real]
+        if (self.margins != NULL or self.costs[0] != NULL) and self.margin_classes != call.classes:
+            return False
         cdef bint wraps = call.y.data != NULL and call.y.kind == FL_U64 and self.ignored < 0
         call.some_ignored = self.some_ignored and not wraps and call.q.data == NULL
         call.ignored = self.ignored
@@ -240,7 +264,7 @@ cdef class Kernel:
         try:
             index = self.take_targets(targets, &views, &call, 0 if probabilities.dtype.char == "f" else 1, 1)
             rows = 0 if index < 0 else views.view[0].shape[0]
-            if index < 0 or not self.samples_by_class(&call) or (
+            if index < 0 or not self.samples_by_class(&call, 0) or (
                 weight is not None and not self.take_weights(weight, &views, &call, &views.view[0], 1)
             ):
                 raise ValueError("targets and weights that cannot be read")
@@ -334,7 +358,7 @@ cdef class Kernel:
                 return None
             call.classes = z.shape[sample_axes]
             index = self.take_targets(targets, views, &call, real, sample_axes)
-            if index < 0 or call.classes == 0 or not self.samples_by_class(&call):
+            if index < 0 or call.classes == 0 or not self.samples_by_class(&call, real):
                 return None
             t = &views.view[1]
         else:
@@ -344,7 +368,7 @@ cdef class Kernel:
             call.t = t.buf
             call.z.data = z.buf
             call.classes = 1
-            self.samples_by_class(&call)
+            self.samples_by_class(&call, real)
         if not same_shape(z, t, sample_axes):
             return None
         for axis in range(sample_axes):
@@ -415,6 +439,11 @@ cdef class Kernel:
 
     cdef int check_scores(self, fl_call *call, int real, ptrdiff_t rows, object scores, object targets) except -1:
         """Raise for a target or a score that is out of range."""
+        if self.family == FL_ROWWISE:
+            row = active.bad_row[real](call, 0, rows)
+            if row >= 0:
+                raise OutOfRange("scores", row, None)
+            return 0
         cdef ptrdiff_t target = active.outside[real](call, 0, rows), score = active.bad_score[real](call, 0, rows)
         if target >= 0:
             raise OutOfRange("targets", target, targets.reshape(-1)[target])

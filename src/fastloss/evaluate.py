@@ -54,6 +54,8 @@ def evaluate(loss: Loss, scores: Any, targets: Any, weight: Any, out: Any, hess_
         result = loss._entry.direct(scores, targets, weight, out, hess_out, order)
     except OutOfRange as bad:
         argument, position, value = bad.args
+        if argument == "scores" and loss.family == "rowwise":
+            _check_target_scores(loss, np.asarray(scores), _class_indices(targets), weight)
         if argument == "scores":
             raise _bad_score(loss, position, value, np.shape(scores)) from None
         distribution = read_distribution(loss, targets, np.shape(scores))
@@ -178,7 +180,10 @@ def _convert_and_evaluate(
     else:
         distribution.check(loss)
         targets = distribution.whole
-    _check_scores(loss, scores, weights)
+    if rowwise:
+        _check_target_scores(loss, scores, targets, weights)
+    else:
+        _check_scores(loss, scores, weights)
 
     outputs = [_empty_like(scores, dtype) if array is None else array for array in (out, hess_out)[:order]]
     # Subclasses of ndarray and objects that export an array can be read as they lie once they are plain arrays.
@@ -307,6 +312,12 @@ def _check_classes(loss: Loss, scores: Array) -> None:
     classes = scores.shape[loss.axis]
     if loss.class_weight is not None and len(loss.class_weight) != classes:
         raise ValueError(f"class_weight: expected one number per class, {classes}, got {len(loss.class_weight)}")
+    margins = loss._margins()
+    if margins is not None and len(margins) != classes:
+        raise ValueError(
+            f"margin: expected one number, or numbers of shape ({classes},) or ({classes}, {classes}), got shape "
+            f"{np.shape(margins)}"
+        )
 
 
 def _class_indices(targets: Any) -> Array:
@@ -356,6 +367,31 @@ def _check_scores(loss: Loss, scores: Array, weights: Array | None) -> None:
         if outside.any():
             position = int(np.flatnonzero(outside)[0])
             raise _bad_score(loss, first + position, part.reshape(-1)[position], scores.shape)
+
+
+def _check_target_scores(loss: Loss, scores: Array, targets: Array, weights: Any) -> None:
+    """Raise if a target's score is out of range in a row that counts."""
+    low, high = loss.score_range
+    if math.isnan(low):
+        return
+    counts = np.ones(targets.shape, bool) if loss.ignore_index is None else targets != loss.ignore_index
+    labels = np.where(counts, targets, 0)
+    p = np.take_along_axis(np.moveaxis(scores, loss.axis, -1), labels[..., None], axis=-1)[..., 0]
+    if weights is not None:
+        array = np.asarray(weights)
+        counts &= array.reshape(array.shape + (1,) * (targets.ndim - array.ndim)) != 0
+    if loss.class_weight is not None:
+        counts &= np.asarray(loss.class_weight)[labels] != 0
+    outside = counts & ((p < low) | (p > high))
+    if outside.any():
+        position = int(np.flatnonzero(outside)[0])
+        where = f"row {position}"
+        if targets.ndim > 1:
+            where += f", position {tuple(int(i) for i in np.unravel_index(position, targets.shape))}"
+        raise ValueError(
+            f"scores: expected numbers in {interval(low, high)} at the targets, "
+            f"got {p.reshape(-1)[position]} at {where}"
+        )
 
 
 def _bad_score(loss: Loss, position: int, value: Any, shape: tuple[int, ...]) -> ValueError:

@@ -43,6 +43,9 @@ typedef struct {
     fl_samples y, w; /* y: rowwise; w.data NULL means weight 1 */
     ptrdiff_t entries; /* indices and probabilities that a row has, adjacent; 0 where it has one index alone */
     const double *class_weight; /* rowwise: what weights are multiplied with, by class index; NULL for 1 */
+    const double *margins; /* hinge: one for each class a target may be; NULL for one of all */
+    const void
+        *costs; /* hinge: margins of every class for every target, row by row, of the type of the scores; or NULL */
     int64_t ignored; /* rowwise: the index of samples that do not count, if some_ignored */
     int some_ignored;
     void *l; /* one per row, type of the scores */
@@ -66,7 +69,15 @@ typedef double (*fl_kernel)(const fl_call *call, ptrdiff_t first, ptrdiff_t last
 typedef ptrdiff_t (*fl_check)(const fl_call *call, ptrdiff_t first, ptrdiff_t last);
 
 /* A distribution has rows as well, and targets in any of three forms: an index, entries, all probabilities. */
-enum { FL_ROWWISE, FL_DISTRIBUTION, FL_ELEMENTWISE, FL_ROW_FUNCTION, FL_ELEMENT_FUNCTION, FL_ACTIVATION, FL_REGULARIZER };
+enum {
+    FL_ROWWISE,
+    FL_DISTRIBUTION,
+    FL_ELEMENTWISE,
+    FL_ROW_FUNCTION,
+    FL_ELEMENT_FUNCTION,
+    FL_ACTIVATION,
+    FL_REGULARIZER
+};
 
 #define KERNEL(family, name) FL_INDEX_##name,
 enum {
@@ -78,7 +89,7 @@ enum {
 typedef struct {
     const char *name;
     fl_kernel kernel[2][FL_KERNELS];
-    fl_check outside[2], bad_score[2];
+    fl_check outside[2], bad_score[2], bad_row[2]; /* bad_row: rowwise, where the score of the target is out of range */
     fl_check improbable[2]; /* the same for the probabilities of distributions, which are finite and not negative */
     ptrdiff_t (*bad_label)(const fl_call *call, ptrdiff_t count); /* -1: all in [0, classes) or ignored */
     double (*sum_weights)(const fl_call *call, ptrdiff_t rows, double *count); /* count: of those that are not 0 */

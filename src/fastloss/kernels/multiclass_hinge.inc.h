@@ -6,8 +6,19 @@
  *   Crammer-Singer   (max_j u_j)^power       the same, at the first j with the largest d_j alone
  *
  * The second derivatives are 2 [d_j > 0] at power 2, at the target their sum; 0 at power 1. At a kink (d_j = 0) a class
- * is not active. option = {1 for Crammer-Singer, margin, power}.
+ * is not active. option = {1 for Crammer-Singer, margin, power}. The margin may be one of the target's class, or one of
+ * each j with it, a cost; costs are added to z_j - z_y, which has been rounded.
  */
+static inline double FL_(margin_at)(const fl_call *call, ptrdiff_t y)
+{
+    return call->margins ? call->margins[y] : call->costs ? 0 : call->option[1];
+}
+
+/* the costs of target y, SUM_LANES of which can be read past the last */
+static inline const real *FL_(costs_of)(const fl_call *call, ptrdiff_t y)
+{
+    return call->costs ? (const real *)call->costs + y * call->classes : NULL;
+}
 
 /* margin - z_y in two parts. z_j + high is exact where it nearly vanishes, so the sign of (z_j + high) + low is that of
  * the exact d_j. */
@@ -35,7 +46,7 @@ static inline vec FL_(seen_from_below)(vec x)
 }
 
 /* u_j into scratch for n <= FL_BLOCK classes, padded; NaN is kept */
-static inline void FL_(violations)(const real *z, ptrdiff_t n, FL_(threshold) a, real *u)
+static inline void FL_(violations)(const real *z, ptrdiff_t n, FL_(threshold) a, const real *costs, real *u)
 {
     const int below = a.high == (real)INFINITY;
     const vec high = FL_(splat)(below ? 0 : a.high), low = FL_(splat)(a.low), zero = FL_(splat)(0);
@@ -44,7 +55,9 @@ static inline void FL_(violations)(const real *z, ptrdiff_t n, FL_(threshold) a,
         vec x = n - j >= LANES ? FL_(load)(z + j) : FL_(load_part)(z + j, n - j, -(real)INFINITY);
         if (below)
             x = FL_(seen_from_below)(x);
-        const vec d = (x + high) + low;
+        vec d = (x + high) + low;
+        if (costs)
+            d += FL_(load)(costs + j);
         FL_(store)(u + j, FL_(select_gt)(zero, d, zero, d));
     }
     FL_(pad)(u, j);
@@ -56,15 +69,18 @@ typedef struct {
 } FL_(hinge_sums);
 
 /* SUM_LANES classes, read, added up and written; g may be z */
-static FL_INLINE void FL_(hinge_group)(const real *z, FL_(threshold) a, const int below, real slope, real bend, real *g,
-                                       real *h, const int squared, FL_(hinge_sums) *sums)
+static FL_INLINE void FL_(hinge_group)(const real *z, FL_(threshold) a, const int below, const real *costs, real slope,
+                                       real bend, real *g, real *h, const int squared, FL_(hinge_sums) *sums)
 {
     const vec high = FL_(splat)(a.high), low = FL_(splat)(a.low), zero = FL_(splat)(0), one = FL_(splat)(1);
     for (int r = 0; r < FL_(sum_registers); r++) {
         vec x = FL_(load)(z + r * LANES);
         if (below)
             x = FL_(seen_from_below)(x);
-        const vec d = (x + high) + low, u = FL_(select_gt)(zero, d, zero, d);
+        vec d = (x + high) + low;
+        if (costs)
+            d += FL_(load)(costs + r * LANES);
+        const vec u = FL_(select_gt)(zero, d, zero, d);
         sums->violations[r] += u;
         if (squared)
             sums->squares[r] = FL_(fma)(u, u, sums->squares[r]);
@@ -83,7 +99,8 @@ static FL_INLINE double FL_(weston_watkins)(const fl_call *call, const real *z, 
                                             const int squared)
 {
     const ptrdiff_t classes = call->classes;
-    FL_(threshold) a = FL_(threshold_from)(call->option[1], z[y]);
+    FL_(threshold) a = FL_(threshold_from)(FL_(margin_at)(call, y), z[y]);
+    const real *const costs = FL_(costs_of)(call, y);
     const int below = a.high == (real)INFINITY;
     const real slope = squared ? 2 * c : c, bend = squared ? 2 * c : 0;
     double loss = 0, sum = 0, active = 0;
@@ -97,9 +114,10 @@ static FL_INLINE double FL_(weston_watkins)(const fl_call *call, const real *z, 
         for (ptrdiff_t j = start; j < end; j += SUM_LANES) {
             const ptrdiff_t n = end - j < SUM_LANES ? end - j : SUM_LANES;
             real *const g_at = g ? g + j : NULL, *const h_at = h ? h + j : NULL;
+            const real *const costs_at = costs ? costs + j : NULL;
             FL_(fetch_ahead)(z + j, g_at, SUM_LANES);
             if (n == SUM_LANES && (y < j || y >= j + n)) {
-                FL_(hinge_group)(z + j, a, below, slope, bend, g_at, h_at, squared, &sums);
+                FL_(hinge_group)(z + j, a, below, costs_at, slope, bend, g_at, h_at, squared, &sums);
                 continue;
             }
             real copy[FL_(sum_lanes)], of_h[FL_(sum_lanes)];
@@ -108,7 +126,7 @@ static FL_INLINE double FL_(weston_watkins)(const fl_call *call, const real *z, 
             FL_(block_copy)(z + j, n, copy);
             if (y >= j && y < j + n)
                 copy[y - j] = -(real)INFINITY;
-            FL_(hinge_group)(copy, a, below, slope, bend, g ? copy : NULL, h ? of_h : NULL, squared, &sums);
+            FL_(hinge_group)(copy, a, below, costs_at, slope, bend, g ? copy : NULL, h ? of_h : NULL, squared, &sums);
             if (g)
                 FL_(block_copy)(copy, n, g_at);
             if (h)
@@ -138,14 +156,15 @@ static inline ptrdiff_t FL_(block_find)(const real *z, ptrdiff_t n, real m)
 static inline double FL_(crammer_singer)(const fl_call *call, const real *z, ptrdiff_t y, real c, real *g, real *h)
 {
     real u[FL_BLOCK];
-    const FL_(threshold) a = FL_(threshold_from)(call->option[1], z[y]);
+    const FL_(threshold) a = FL_(threshold_from)(FL_(margin_at)(call, y), z[y]);
+    const real *const costs = FL_(costs_of)(call, y);
     const int squared = call->option[2] == 2;
     real worst = 0;
     ptrdiff_t k = y;
     int unordered = 0;
     for (ptrdiff_t j = 0; j < call->classes; j += FL_BLOCK) {
         const ptrdiff_t n = call->classes - j < FL_BLOCK ? call->classes - j : FL_BLOCK, padded = FL_(padded)(n);
-        FL_(violations)(z + j, n, a, u);
+        FL_(violations)(z + j, n, a, costs ? costs + j : NULL, u);
         if (y >= j && y < j + n)
             u[y - j] = 0;
         unordered |= isnan(FL_(block_sum)(u, padded)); /* all u are >= 0: no inf - inf here */
@@ -191,10 +210,20 @@ static inline fl_log_form FL_(multiclass_hinge_row)(const fl_call *call, const r
     return (fl_log_form){0, loss};
 }
 
-/* the threshold of each lane */
-static inline void FL_(tile_threshold)(double margin, vec target, vec *high, vec *low)
+/* the threshold of each lane, k being their classes */
+static inline void FL_(tile_threshold)(const fl_call *call, const ptrdiff_t *k, vec target, vec *high, vec *low)
 {
-    const vec m = FL_(splat)((real)margin), rest = FL_(splat)((real)(margin - (double)(real)margin));
+    const double margin = FL_(margin_at)(call, k[0]);
+    vec m = FL_(splat)((real)margin), rest = FL_(splat)((real)(margin - (double)(real)margin));
+    if (call->margins) {
+        real of_class[FL_(lanes)], lost_of_it[FL_(lanes)];
+        for (int i = 0; i < LANES; i++) {
+            of_class[i] = (real)call->margins[k[i]];
+            lost_of_it[i] = (real)(call->margins[k[i]] - (double)of_class[i]);
+        }
+        m = FL_(load)(of_class);
+        rest = FL_(load)(lost_of_it);
+    }
     const vec back = (*high = m - target) - m;
     const vec lost = (m - (*high - back)) - (target + back) + rest;
     *low = FL_(select_eq)(lost, lost, lost, FL_(splat)(0)); /* NaN beside an infinite high */
@@ -204,6 +233,15 @@ static FL_INLINE void FL_(multiclass_hinge_band)(const fl_call *call, FL_(band) 
                                                  const real *c, double *inside, double *plus)
 {
     FL_(band_by_rows)(call, band, k, c, FL_(multiclass_hinge_row), inside, plus);
+}
+
+/* the cost of class c for the target of each lane */
+static vec FL_(lane_costs)(const fl_call *call, const ptrdiff_t *k, ptrdiff_t c)
+{
+    real lane[FL_(lanes)];
+    for (int i = 0; i < LANES; i++)
+        lane[i] = FL_(costs_of)(call, k[i])[c];
+    return FL_(load)(lane);
 }
 
 static FL_INLINE void FL_(hinge_tile)(const fl_call *call, real *restrict tile, real *restrict curvature,
@@ -223,7 +261,7 @@ static FL_INLINE void FL_(hinge_tile)(const fl_call *call, real *restrict tile, 
             target[v] = FL_(select_eq)(class, of->y[v], FL_(load)(tile + (c * side + v) * LANES), target[v]);
     class = zero;
     for (int v = 0; v < side; v++) {
-        FL_(tile_threshold)(call->option[1], target[v], high + v, low + v);
+        FL_(tile_threshold)(call, of->k + v * LANES, target[v], high + v, low + v);
         sum[v] = squares[v] = active[v] = worst[v] = zero;
         chosen[v] = FL_(splat)(-1);
         if (!FL_(all_gt)(target[v], bottom)) {
@@ -244,7 +282,9 @@ static FL_INLINE void FL_(hinge_tile)(const fl_call *call, real *restrict tile, 
             for (int v = 0; v < side; v++) {
                 real *const at = tile + (c * side + v) * LANES;
                 FL_(fetch_next)(of, c, v);
-                const vec d = (FL_(load)(at) + high[v]) + low[v];
+                vec d = (FL_(load)(at) + high[v]) + low[v];
+                if (call->costs)
+                    d += FL_(lane_costs)(call, of->k + v * LANES, c);
                 const vec u = FL_(select_eq)(class, of->y[v], zero, FL_(select_gt)(zero, d, zero, d));
                 FL_(store)(at, u);
                 part[v] += u;

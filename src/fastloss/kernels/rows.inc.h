@@ -65,6 +65,26 @@ static FL_INLINE real *FL_(at_row)(const fl_rows *rows, ptrdiff_t first)
     return (real *)rows->data + outer * rows->outer + (first - outer * rows->inner) * rows->row;
 }
 
+/* The first row that counts of [first, last) whose target's score is outside [0, score_high]. */
+static ptrdiff_t FL_(first_bad_row)(const fl_call *call, ptrdiff_t first, ptrdiff_t last)
+{
+    const real high = (real)call->score_high;
+    double weight[FL_ROWS];
+    ptrdiff_t indices[FL_ROWS];
+    for (ptrdiff_t start = first; start < last; start += FL_ROWS) {
+        const int rows = (int)(last - start < FL_ROWS ? last - start : FL_ROWS);
+        for (int i = 0; i < FL_ROWS; i++)
+            weight[i] = 1;
+        const ptrdiff_t *const k = fl_read_samples(call, start, rows, indices, weight);
+        for (int i = 0; i < rows; i++) {
+            const real p = FL_(at_row)(&call->z, start + i)[k[i] * call->z.step];
+            if ((p < 0 || p > high) && weight[i] != 0)
+                return start + i;
+        }
+    }
+    return -1;
+}
+
 /* rows [first, first + rows), rows <= side * LANES; that many numbers are written to inside and plus all the same */
 static FL_INLINE void FL_(narrow_rows)(const fl_call *call, ptrdiff_t first, int rows, const ptrdiff_t *k,
                                        const double *weight, const int side, FL_(tile_loss) *tile_loss,

@@ -91,9 +91,9 @@ static FL_INLINE void FL_(store_few)(const real *tile, const int classes, const 
     }
 }
 
-/* The scores of `rows` rows; lanes past them hold 0. */
-static FL_INLINE void FL_(load_tile)(const real *z, ptrdiff_t row, ptrdiff_t step, int rows, ptrdiff_t classes,
-                                     const int side, real *tile)
+/* The scores of `rows` rows; lanes past them hold 0. All kernels share two of these, for they are long. */
+static FL_INLINE void FL_(load_tile_of)(const real *z, ptrdiff_t row, ptrdiff_t step, int rows, ptrdiff_t classes,
+                                        const int side, real *tile)
 {
     if (step == 1 && row == classes && classes >= 2 && classes <= 4 && rows == side * LANES) {
         if (classes == 2)
@@ -102,6 +102,9 @@ static FL_INLINE void FL_(load_tile)(const real *z, ptrdiff_t row, ptrdiff_t ste
             FL_(load_few)(z, 3, side, tile);
         else
             FL_(load_few)(z, 4, side, tile);
+    } else if (step == 1 && rows == side * LANES) {
+        for (int v = 0; v < side; v++)
+            FL_(turn)(z + v * LANES * row, row, LANES, classes, tile + v * LANES, side * LANES, LANES, 1);
     } else if (step == 1) {
         for (int v = 0; v < side; v++)
             FL_(turn)(z + v * LANES * row, row, rows - v * LANES, classes, tile + v * LANES, side * LANES, LANES, 1);
@@ -116,8 +119,8 @@ static FL_INLINE void FL_(load_tile)(const real *z, ptrdiff_t row, ptrdiff_t ste
     }
 }
 
-static FL_INLINE void FL_(store_tile)(const real *tile, ptrdiff_t row, ptrdiff_t step, int rows, ptrdiff_t classes,
-                                      const int side, real *g)
+static FL_INLINE void FL_(store_tile_of)(const real *tile, ptrdiff_t row, ptrdiff_t step, int rows, ptrdiff_t classes,
+                                         const int side, real *g)
 {
     if (step == 1 && row == classes && classes >= 2 && classes <= 4 && rows == side * LANES) {
         if (classes == 2)
@@ -146,6 +149,38 @@ static FL_INLINE void FL_(store_tile)(const real *tile, ptrdiff_t row, ptrdiff_t
             for (int r = 0; r < rows; r++)
                 g[r * row + c * step] = tile[c * side * LANES + r];
     }
+}
+
+static void FL_(load_bundle)(const real *z, ptrdiff_t row, ptrdiff_t step, int rows, ptrdiff_t classes, real *tile)
+{
+    FL_(load_tile_of)(z, row, step, rows, classes, FL_(bundle), tile);
+}
+
+static void FL_(load_single)(const real *z, ptrdiff_t row, ptrdiff_t step, int rows, ptrdiff_t classes, real *tile)
+{
+    FL_(load_tile_of)(z, row, step, rows, classes, 1, tile);
+}
+
+static void FL_(store_bundle)(const real *tile, ptrdiff_t row, ptrdiff_t step, int rows, ptrdiff_t classes, real *g)
+{
+    FL_(store_tile_of)(tile, row, step, rows, classes, FL_(bundle), g);
+}
+
+static void FL_(store_single)(const real *tile, ptrdiff_t row, ptrdiff_t step, int rows, ptrdiff_t classes, real *g)
+{
+    FL_(store_tile_of)(tile, row, step, rows, classes, 1, g);
+}
+
+static FL_INLINE void FL_(load_tile)(const real *z, ptrdiff_t row, ptrdiff_t step, int rows, ptrdiff_t classes,
+                                     const int side, real *tile)
+{
+    (side == 1 ? FL_(load_single) : FL_(load_bundle))(z, row, step, rows, classes, tile);
+}
+
+static FL_INLINE void FL_(store_tile)(const real *tile, ptrdiff_t row, ptrdiff_t step, int rows, ptrdiff_t classes,
+                                      const int side, real *g)
+{
+    (side == 1 ? FL_(store_single) : FL_(store_bundle))(tile, row, step, rows, classes, g);
 }
 
 /* one number per row, in double */

@@ -2,7 +2,12 @@
 """The losses: one documented class each, which holds the options and knows its kernel."""
 
 from fastloss.losses.binary import BinaryCrossEntropy, Hinge, SigmoidCrossEntropy
-from fastloss.losses.classification import KLDivergence, MulticlassHinge, SoftmaxCrossEntropy
+from fastloss.losses.classification import (
+    KLDivergence,
+    MulticlassHinge,
+    NegativeLogLikelihood,
+    SoftmaxCrossEntropy,
+)
 from fastloss.losses.loss import Loss
 from fastloss.losses.regression import AbsoluteError, Huber, LogCosh, Poisson, Quantile, SquaredError
 
@@ -15,6 +20,7 @@ __all__ = [
     "LogCosh",
     "Loss",
     "MulticlassHinge",
+    "NegativeLogLikelihood",
     "Poisson",
     "Quantile",
     "SigmoidCrossEntropy",

@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 from typing import Any, Literal, TypeAlias
+
+import numpy as np
 
 from fastloss.losses.loss import (
     Loss,
@@ -17,6 +20,7 @@ from fastloss.losses.loss import (
     checked_number,
 )
 
+Inputs: TypeAlias = Literal["log_probabilities", "probabilities"]
 Form: TypeAlias = Literal["weston-watkins", "crammer-singer"]
 
 
@@ -126,8 +130,8 @@ class SoftmaxCrossEntropy(LabelledLoss):
 
     where :math:`B_j = A_j (1 - p_j)^\gamma \bigl(1 - \gamma \frac{p_j \log p_j}{1 - p_j}\bigr)` and
     :math:`D_j = p_j \, \partial B_j / \partial p_j`. Derivatives by :math:`z` follow by the chain rule. A term of
-    amount 0 is 0; so a masked class costs nothing, unless smoothing gives it a share of the target, when the loss is infinite.
-    A sample with W = 0 does not count, and a mean divides by the sum of W times the sample weights.
+    amount 0 is 0; so a masked class costs nothing, unless smoothing gives it a share of the target, when the loss is
+    infinite. A sample with W = 0 does not count, and a mean divides by the sum of W times the sample weights.
 
     References
     ----------
@@ -275,8 +279,10 @@ class MulticlassHinge(LabelledLoss):
     ----------
     form : {"weston-watkins", "crammer-singer"}, default: "weston-watkins"
         Whether all classes that violate the margin count, or the worst alone.
-    margin : float, default: 1.0
-        By how much the target's score must be ahead; finite and not negative.
+    margin : float or array_like, default: 1.0
+        By how much the target's score must be ahead; finite and not negative. One number; or one per class of the
+        target; or a matrix of costs of shape (C, C), whose element ``[y, j]`` is the margin of class j when the target
+        is y. Its diagonal is not read. Arrays are kept as tuples.
     power : {1, 2}, default: 1
         2 squares the violations.
     axis : int, default: -1
@@ -305,7 +311,8 @@ class MulticlassHinge(LabelledLoss):
     Scores have any shape with C classes along `axis`, which is the last one unless another is named; targets are class
     indices of any integer type, of the shape of the scores without that axis. Scores that have no such axis are an
     `numpy.exceptions.AxisError`. With the violations
-    :math:`u_j = \max(0, \mathrm{margin} + z_j - z_y)` for :math:`j \ne y` and the power :math:`q`,
+    :math:`u_j = \max(0, m + z_j - z_y)` for :math:`j \ne y`, where m is the margin, :math:`m_y` or :math:`m_{yj}`, and
+    the power :math:`q`,
 
     .. math::
 
@@ -338,7 +345,7 @@ class MulticlassHinge(LabelledLoss):
     """
 
     form: Form = "weston-watkins"
-    margin: float = 1.0
+    margin: Any = 1.0
     power: Power = 1
     axis: int = -1
     class_weight: Any = None
@@ -350,8 +357,114 @@ class MulticlassHinge(LabelledLoss):
     def _check_options(self) -> None:
         check_choice("form", self.form, Form)
         check_choice("power", self.power, Power)
-        checked_number("margin", self.margin, "a finite number that is not negative", lambda x: x >= 0)
+        object.__setattr__(self, "margin", _checked_margin(self.margin))
         super()._check_options()
 
     def _kernel_options(self) -> tuple[float, ...]:
-        return float(self.form == "crammer-singer"), float(self.margin), float(self.power)
+        margin = 0.0 if isinstance(self.margin, tuple) else self.margin
+        return float(self.form == "crammer-singer"), margin, float(self.power)
+
+    def _margins(self) -> tuple[Any, ...] | None:
+        return self.margin if isinstance(self.margin, tuple) else None
+
+
+def _checked_margin(value: Any) -> float | tuple[Any, ...]:
+    """Return a margin as a float or as tuples, or raise."""
+    expected = "margin: expected a finite number that is not negative, or such numbers of shape (C,) or (C, C)"
+    try:
+        margin = np.asarray(float(value) if isinstance(value, numbers.Real) else value)
+    except (OverflowError, ValueError):
+        raise ValueError(f"{expected}, got {value!r}") from None
+    square = margin.ndim < 2 or (margin.ndim == 2 and margin.shape[0] == margin.shape[1])
+    if margin.dtype.kind not in "iuf" or not square or not (np.isfinite(margin) & (margin >= 0)).all():
+        raise ValueError(f"{expected}, got {value!r}")
+    if margin.ndim == 2:
+        margin = np.where(np.eye(*margin.shape) == 1, 0, margin)  # what is not read makes no difference
+    numbers_of: Any = margin.astype(np.float64).tolist()
+    if margin.ndim == 0:
+        return float(numbers_of)
+    return tuple(numbers_of) if margin.ndim == 1 else tuple(map(tuple, numbers_of))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NegativeLogLikelihood(LabelledLoss):
+    r"""Negative logarithm of the target's probability, from probabilities or their logarithms.
+
+    Parameters
+    ----------
+    inputs : {"log_probabilities", "probabilities"}, default: "log_probabilities"
+        What the scores are.
+    axis : int, default: -1
+        The axis of the classes. Targets have the shape of the scores without it.
+    class_weight : array_like, optional
+        One weight per class, finite and not negative: samples of a class count as if their weights were multiplied with
+        it, in the divisor of a mean, too. Kept as a tuple.
+    ignore_index : int, optional
+        The label of samples that do not count, in [0, C) or not: their loss and derivatives are 0.
+    reduction : {"mean", "sum", "none", "batch_mean"}, default: "mean"
+        How the losses of the samples become one value.
+
+    Raises
+    ------
+    TypeError
+        If the axis or the label to ignore is not an integer.
+    ValueError
+        If an option is not one of its choices.
+
+    See Also
+    --------
+    SoftmaxCrossEntropy : From scores of any size, and so without the loss of digits that probabilities have suffered.
+    log_softmax : Makes log-probabilities.
+
+    Notes
+    -----
+    Scores have any shape with C classes along `axis`; targets are class indices of any integer type, of the shape of
+    the scores without that axis. For log-probabilities :math:`z = \log p`, which are taken as they are, and for
+    probabilities :math:`z = p`, which must be in [0, 1] at the targets of samples that count,
+
+    .. math::
+
+       \ell = -z_y, \quad \frac{\partial \ell}{\partial z_y} = -1, \quad
+           \frac{\partial^2 \ell}{\partial z_y^2} = 0
+       \qquad \text{and} \qquad
+       \ell = -\log z_y, \quad \frac{\partial \ell}{\partial z_y} = -\frac{1}{z_y}, \quad
+           \frac{\partial^2 \ell}{\partial z_y^2} = \frac{1}{z_y^2}.
+
+    Other classes have derivative 0 and are not looked at. An impossible observation, probability 0, has the loss
+    :math:`\infty`: nothing is clipped. This is the logarithmic scoring rule [1]_.
+
+    References
+    ----------
+    .. [1] I. J. Good, "Rational decisions", Journal of the Royal Statistical Society B 14(1), 1952.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastloss as fl
+    >>> p = np.array([[0.5, 0.25, 0.25], [0.0, 0.0, 1.0]])
+    >>> fl.NegativeLogLikelihood(inputs="probabilities", reduction="none")(p, [1, 0]).round(6)
+    array([1.386294,      inf])
+    >>> value, gradient = fl.NegativeLogLikelihood().value_and_grad(np.log(p[:1]), [0])
+    >>> round(value, 6), gradient
+    (0.693147, array([[-1.,  0.,  0.]]))
+    """
+
+    inputs: Inputs = "log_probabilities"
+    axis: int = -1
+    class_weight: Any = None
+    ignore_index: int | None = None
+    reduction: Reduction = "mean"
+
+    kernel = "negative_log_likelihood"
+
+    @property
+    def score_range(self) -> tuple[float, float]:
+        """Where probabilities lie; log-probabilities are taken as they are."""
+        return (0.0, 1.0) if self.inputs == "probabilities" else (math.nan, math.nan)
+
+    def _check_options(self) -> None:
+        check_choice("inputs", self.inputs, Inputs)
+        super()._check_options()
+
+    def _kernel_options(self) -> tuple[float, ...]:
+        return (float(self.inputs == "probabilities"),)

@@ -125,6 +125,7 @@ class Loss(Options):
             ignore_index=self.ignore_index,
             of_distributions=self.distribution_kernel,
             of_labels=self.target_kind == "class index",
+            margins=self._margins(),
         )
         object.__setattr__(self, "_kernel", kernel)
         object.__setattr__(self, "_entry", kernel if self.axis == -1 else AlongAxis(kernel, self.axis))
@@ -135,6 +136,10 @@ class Loss(Options):
     def _kernel_name(self) -> str:
         """Return which kernel has these options, where there are several."""
         return self.kernel
+
+    def _margins(self) -> tuple[Any, ...] | None:
+        """Return margins that are not the same for all classes."""
+        return None
 
     def _kernel_options(self) -> tuple[float, ...]:
         """Return the options as the numbers that the kernel's head comment lists."""
