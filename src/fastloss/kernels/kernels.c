@@ -114,8 +114,9 @@ const fl_table FL_TABLE(FL_ISA) = {
                }},
     .bad_label = fl_first_bad_label,
     .sum_weights = fl_sum_sample_weights,
-    .outside = {first_outside_f32, first_outside_f64},
-    .bad_score = {first_bad_score_f32, first_bad_score_f64},
-    .improbable = {first_improbable_f32, first_improbable_f64},
-    .sum_distribution_weights = {sum_distribution_weights_f32, sum_distribution_weights_f64},
+    .half = fl_half,
+    .outside = {first_outside_f32, first_outside_f64, fl_first_outside_half},
+    .bad_score = {first_bad_score_f32, first_bad_score_f64, fl_first_bad_score_half},
+    .improbable = {first_improbable_f32, first_improbable_f64, fl_first_improbable_half},
+    .sum_distribution_weights = fl_sum_distribution_weights,
 };

@@ -80,6 +80,14 @@ static FL_INLINE void FL_(narrow_rows)(const fl_call *call, ptrdiff_t first, int
     of.next_g_step = of.next_z_step;
     if (g)
         of.next_g = FL_(next_tile)(&call->g, g, classes, side, &of.next_g_step);
+    if (call->ahead_z) { /* of numbers of 16 bits a tile has half the lines */
+        of.next_z = (const real *)(call->ahead_z + 2 * first * classes);
+        of.next_z_step = side * LANES / 2;
+    }
+    if (call->ahead_g) {
+        of.next_g = (const real *)(call->ahead_g + 2 * first * classes);
+        of.next_g_step = side * LANES / 2;
+    }
     for (int r = 0; r < side * LANES; r++)
         number[r] = (real)(int32_t)k[r]; /* few, and every machine converts these in vectors */
     for (int v = 0; v < side; v++) {
