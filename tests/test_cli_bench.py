@@ -193,6 +193,7 @@ def test_yardsticks():
         ({"yardstick": "ordinary", "confident": True}, {"confident": False}),
         ({"yardstick": "one thread", "threads": 2}, {"threads": 1}),
         ({"yardstick": "1000 classes"}, {"shape": (16384, 1000)}),
+        ({"yardstick": "float32", "dtype": "float16"}, {"dtype": "float32"}),
     ],
 )
 def test_what_a_row_is_compared_with(changes, expected):

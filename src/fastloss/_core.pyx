@@ -8,6 +8,7 @@ Nothing in this module explains; an argument that cannot be read as it is makes 
 from cpython.buffer cimport (
     PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
+from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid
 
 from libc.float cimport DBL_MAX, DBL_MIN
 from libc.math cimport fabs
@@ -19,11 +20,12 @@ import os
 from numpy import empty, empty_like, ndarray
 
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
 
 cdef extern from "fastloss.h" nogil:
-    const int FL_KERNELS, FL_OPTIONS, FL_ROWWISE, FL_DISTRIBUTION, FL_ELEMENTWISE, FL_ROW_FUNCTION, FL_ELEMENT_FUNCTION
-    const int FL_I8, FL_U8, FL_I16, FL_U16, FL_I32, FL_U32, FL_I64, FL_U64, FL_F32, FL_F64
+    const int FL_KERNELS, FL_OPTIONS
+    const int FL_ROWWISE, FL_DISTRIBUTION, FL_ELEMENTWISE, FL_ROW_FUNCTION, FL_ELEMENT_FUNCTION, FL_REGULARIZER
+    const int FL_I8, FL_U8, FL_I16, FL_U16, FL_I32, FL_U32, FL_I64, FL_U64, FL_F16, FL_BF16, FL_F32, FL_F64
     ctypedef struct fl_samples:
         const char *data
         ptrdiff_t stride, repeat
@@ -31,9 +33,16 @@ cdef extern from "fastloss.h" nogil:
     ctypedef struct fl_rows:
         void *data
         ptrdiff_t inner, outer, row, step
+        int kind
+    ctypedef struct fl_call
+    ctypedef double (*fl_kernel)(const fl_call *call, ptrdiff_t first, ptrdiff_t last)
     ctypedef struct fl_call:
         fl_rows z, g, h, q
         const void *t
+        int t_kind, l_kind
+        const char *ahead_z
+        const char *ahead_g
+        fl_kernel kernel
         fl_samples y, w
         ptrdiff_t entries
         const double *class_weight
@@ -47,18 +56,18 @@ cdef extern from "fastloss.h" nogil:
         ptrdiff_t classes
         double scale, low, high, score_high
         double option[8]
-    ctypedef double (*fl_kernel)(const fl_call *call, ptrdiff_t first, ptrdiff_t last)
     ctypedef ptrdiff_t (*fl_check)(const fl_call *call, ptrdiff_t first, ptrdiff_t last)
     ctypedef struct fl_table:
         const char *name
         fl_kernel kernel[2][1000]
-        fl_check outside[2]
-        fl_check bad_score[2]
-        fl_check bad_row[2]
-        fl_check improbable[2]
+        fl_kernel half
+        fl_check outside[3]
+        fl_check bad_score[3]
+        fl_check bad_row
+        fl_check improbable[3]
         ptrdiff_t (*bad_label)(const fl_call *call, ptrdiff_t count)
         double (*sum_weights)(const fl_call *call, ptrdiff_t rows, double *count)
-        double (*sum_distribution_weights[2])(const fl_call *call, ptrdiff_t rows, double *count)
+        double (*sum_distribution_weights)(const fl_call *call, ptrdiff_t rows, double *count)
     const char *fl_kernel_names[1000]
     const int fl_kernel_families[1000]
     const fl_table *fl_select(const char *name)
@@ -67,6 +76,7 @@ cdef extern from "fastloss.h" nogil:
     ptrdiff_t fl_count_weights(const fl_samples *w, ptrdiff_t count)
     bint fl_weighted(const fl_call *call)
     size_t fl_scratch_bytes(const fl_call *call, size_t size)
+    size_t fl_half_scratch_bytes(const fl_call *call)
     double fl_run(const fl_call *call, fl_kernel kernel, fl_check outside, ptrdiff_t rows, int threads, ptrdiff_t *bad)
 
 cdef extern from "<stdint.h>":
@@ -149,14 +159,46 @@ cdef void without_samples(fl_call *call) noexcept:
     call.y.data = call.w.data = NULL
     call.y.repeat = call.w.repeat = 1
     call.t = call.l = call.g.data = call.h.data = call.q.data = NULL
+    call.ahead_z = call.ahead_g = NULL
     call.entries = call.some_ignored = 0
     call.class_weight = call.margins = NULL
     call.costs = NULL
     call.classes = call.scale = 1
 
 
+cdef int table_of(const fl_call *call) noexcept:
+    """Where the kernels for these types are: 0 for float32, 1 for float64, 2 where numbers of 16 bits are widened."""
+    cdef bint half = call.z.kind < FL_F32 or (call.t != NULL and call.t_kind < FL_F32)
+    if half or (call.q.data != NULL and call.q.kind < FL_F32):
+        return 2
+    return 1 if call.z.kind == FL_F64 else 0
+
+
 class OutOfRange(Exception):
     """What is out of range: "targets" or "scores", its flat index and value."""
+
+
+# The beginning of DLPack's DLManagedTensor, and its numbers for types of elements.
+cdef struct Exchanged:
+    void *data
+    int32_t device, number, axes
+    uint8_t code, bits
+    uint16_t lanes
+
+cdef enum:
+    EXCHANGED_NATURAL = 1
+    EXCHANGED_BFLOAT16 = 4
+
+
+def bfloat16_to_integers(capsule):
+    """Declare the numbers in a DLPack capsule integers if they are bfloat16, which NumPy refuses; whether they are."""
+    if not PyCapsule_IsValid(capsule, b"dltensor"):
+        return False
+    cdef Exchanged *tensor = <Exchanged *>PyCapsule_GetPointer(capsule, b"dltensor")
+    if tensor.code != EXCHANGED_BFLOAT16 or tensor.bits != 16 or tensor.lanes != 1:
+        return False
+    tensor.code = EXCHANGED_NATURAL
+    return True
 
 
 def sum_weights(const double[::1] weights):
@@ -242,7 +284,7 @@ cdef class Kernel:
         """Say what classes do to weights and margins; False if that has been said for another number of them."""
         call.class_weight = self.class_weight
         call.margins = self.margins
-        call.costs = self.costs[real]
+        call.costs = self.costs[1 if real == FL_F64 else 0]
         if (self.margins != NULL or self.costs[0] != NULL) and self.margin_classes != call.classes:
             return False
         cdef bint wraps = call.y.data != NULL and call.y.kind == FL_U64 and self.ignored < 0
@@ -262,20 +304,20 @@ cdef class Kernel:
         without_samples(&call)
         call.classes = classes
         try:
-            index = self.take_targets(targets, &views, &call, 0 if probabilities.dtype.char == "f" else 1, 1)
+            index = self.take_targets(targets, &views, &call, FL_F32 if probabilities.dtype.char == "f" else FL_F64, 1)
             rows = 0 if index < 0 else views.view[0].shape[0]
             if index < 0 or not self.samples_by_class(&call, 0) or (
                 weight is not None and not self.take_weights(weight, &views, &call, &views.view[0], 1)
             ):
                 raise ValueError("targets and weights that cannot be read")
-            total = self.summed_weights(&call, index, 0 if probabilities.dtype.char == "f" else 1, rows, &count)
+            total = self.summed_weights(&call, index, rows, &count)
             return total, count
         finally:
             give_back(&views)
 
-    cdef double summed_weights(self, const fl_call *call, int index, int real, ptrdiff_t rows, double *count) noexcept:
+    cdef double summed_weights(self, const fl_call *call, int index, ptrdiff_t rows, double *count) noexcept:
         if fl_kernel_families[index] == FL_DISTRIBUTION:
-            return active.sum_distribution_weights[real](call, rows, count)
+            return active.sum_distribution_weights(call, rows, count)
         return active.sum_weights(call, rows, count)
 
     cdef int take_targets(
@@ -293,7 +335,7 @@ cdef class Kernel:
             t = take(views, targets[0], 0)
             p = take(views, targets[1], 0) if t != NULL else NULL
             kind = integer_kind(t)
-            if kind < 0 or real_type(p) != real or t.ndim != sample_axes + 1 or p.ndim != t.ndim:
+            if kind < 0 or not goes_with(p, real) or t.ndim != sample_axes + 1 or p.ndim != t.ndim:
                 return -1
             last = t.ndim - 1
             if not same_shape(t, p, t.ndim) or t.shape[last] == 0 or not contiguous(t) or not contiguous(p):
@@ -301,6 +343,7 @@ cdef class Kernel:
             samples_of(t, &call.y, kind)
             call.entries = t.shape[last]
             call.t = p.buf
+            call.t_kind = real_kind(p)
             return self.of_distributions
         if type(targets) is not plain:
             return -1
@@ -309,7 +352,7 @@ cdef class Kernel:
         if kind >= 0:
             good = self.of_labels and t.ndim == sample_axes and samples_of(t, &call.y, kind)
             return self.index if good else -1
-        if self.of_distributions < 0 or real_type(t) != real or t.ndim != sample_axes + 1 or not rows_of(t, &call.q):
+        if self.of_distributions < 0 or not goes_with(t, real) or t.ndim != sample_axes + 1 or not rows_of(t, &call.q):
             return -1
         return self.of_distributions if t.shape[sample_axes] == call.classes else -1
 
@@ -341,7 +384,7 @@ cdef class Kernel:
         cdef bint rowwise = self.family == FL_ROWWISE or self.family == FL_DISTRIBUTION
         cdef Py_buffer *z = take(views, scores, 0)
         cdef Py_buffer *t
-        cdef int real = real_type(z), index = self.index, axis
+        cdef int real = real_kind(z), index = self.index, axis
         cdef ptrdiff_t rows = 1, bad = -1
         cdef double total = 0
         if real < 0:
@@ -363,10 +406,10 @@ cdef class Kernel:
             t = &views.view[1]
         else:
             t = take(views, targets, 0) if type(targets) is plain else NULL
-            if t == NULL or real_type(t) != real or not contiguous(z) or not contiguous(t) or t.ndim != sample_axes:
+            if not goes_with(t, real) or not flat(z, &call.z) or not contiguous(t) or t.ndim != sample_axes:
                 return None
             call.t = t.buf
-            call.z.data = z.buf
+            call.t_kind = real_kind(t)
             call.classes = 1
             self.samples_by_class(&call, real)
         if not same_shape(z, t, sample_axes):
@@ -379,21 +422,22 @@ cdef class Kernel:
         if order >= 1:
             if out is None:
                 out = like(scores, z)
-            if not self.take_output(out, views, z, real, &call.g):
+            if not self.take_output(out, views, z, &call.g):
                 return None
         if order >= 2:
             if hess_out is None:
                 hess_out = like(scores, z)
-            if not self.take_output(hess_out, views, z, real, &call.h) or (
+            if not self.take_output(hess_out, views, z, &call.h) or (
                 rows * call.classes > 0 and not apart(&views.view[views.count - 1], &views.view[views.count - 2])
             ) or call.h.data == z.buf:
                 return None
         cdef Py_buffer *l
         each = None
         if self.each and given_divisor is None:
-            each = empty(scores.shape[:sample_axes], scores.dtype)
+            each = empty(scores.shape[:sample_axes], "d" if real == FL_F64 else "f")
             l = take(views, each, PyBUF_WRITABLE)
             call.l = l.buf
+            call.l_kind = real_kind(l)
 
         if call.y.data != NULL:
             bad = active.bad_label(&call, rows * max(call.entries, 1))
@@ -405,7 +449,7 @@ cdef class Kernel:
             divisor = given_divisor
         elif fl_weighted(&call):
             if call.class_weight != NULL or call.some_ignored:
-                divisor = self.summed_weights(&call, index, real, rows, &count)
+                divisor = self.summed_weights(&call, index, rows, &count)
             else:
                 divisor = fl_sum_weights(&call.w, rows)
                 count = <double>fl_count_weights(&call.w, rows) if self.counted else 0
@@ -415,7 +459,7 @@ cdef class Kernel:
                 divisor = count
         cdef bint nothing_counts = rows == 0 or (self.mean and divisor == 0)
         if nothing_counts:
-            bad = active.improbable[real](&call, 0, rows)
+            bad = active.improbable[table_of(&call)](&call, 0, rows)
             if bad >= 0:
                 raise OutOfRange("targets", bad, None)
             if out is not None and order >= 1:
@@ -426,8 +470,8 @@ cdef class Kernel:
         else:
             call.scale = 1 / divisor if self.mean else 1
             if self.score_high == self.score_high:
-                self.check_scores(&call, real, rows, scores, targets)
-            bad = self.run(&call, index, real, rows, &total)
+                self.check_scores(&call, rows, scores, targets)
+            bad = self.run(&call, index, rows, &total)
             if bad >= 0:
                 raise OutOfRange("targets", bad, targets.reshape(-1)[bad] if index == self.index else None)
             if self.mean and given_divisor is None:
@@ -437,14 +481,17 @@ cdef class Kernel:
             return value
         return (value, out) if order == 1 else (value, out, hess_out)
 
-    cdef int check_scores(self, fl_call *call, int real, ptrdiff_t rows, object scores, object targets) except -1:
+    cdef int check_scores(self, fl_call *call, ptrdiff_t rows, object scores, object targets) except -1:
         """Raise for a target or a score that is out of range."""
+        cdef ptrdiff_t target, score
         if self.family == FL_ROWWISE:
-            row = active.bad_row[real](call, 0, rows)
-            if row >= 0:
-                raise OutOfRange("scores", row, None)
+            score = active.bad_row(call, 0, rows)
+            if score >= 0:
+                raise OutOfRange("scores", score, None)
             return 0
-        cdef ptrdiff_t target = active.outside[real](call, 0, rows), score = active.bad_score[real](call, 0, rows)
+        cdef int table = table_of(call)
+        target = active.outside[table](call, 0, rows)
+        score = active.bad_score[table](call, 0, rows)
         if target >= 0:
             raise OutOfRange("targets", target, targets.reshape(-1)[target])
         if score >= 0:
@@ -456,31 +503,26 @@ cdef class Kernel:
     ) except -1:
         """Weights whose shape is a leading part of the samples' shape."""
         cdef Py_buffer *w = take(views, weight, 0)
-        cdef int real = real_type(w), axis
-        if real < 0 or w.ndim > sample_axes or not same_shape(w, z, w.ndim):
-            return False
-        if not samples_of(w, &call.w, FL_F32 if real == 0 else FL_F64):
+        cdef int kind = real_kind(w), axis
+        if kind < 0 or w.ndim > sample_axes or not same_shape(w, z, w.ndim) or not samples_of(w, &call.w, kind):
             return False
         for axis in range(w.ndim, sample_axes):
             call.w.repeat *= z.shape[axis]
         return True
 
-    cdef bint take_output(
-        self, object array, Views *views, Py_buffer *z, int real, fl_rows *rows
-    ) except -1:
-        """An array of the scores' shape and type that is the scores or touches no input."""
+    cdef bint take_output(self, object array, Views *views, Py_buffer *z, fl_rows *rows) except -1:
+        """An array of the scores' shape that is the scores or touches no input; float32, or of their type."""
         cdef Py_buffer *g = take(views, array, PyBUF_WRITABLE)
-        if real_type(g) != real or g.ndim != z.ndim or not same_shape(g, z, z.ndim):
+        if not holds(g, real_kind(z)) or g.ndim != z.ndim or not same_shape(g, z, z.ndim):
             return False
         if self.family in (FL_ROWWISE, FL_DISTRIBUTION, FL_ROW_FUNCTION):
             if not rows_of(g, rows) or not (contiguous(g) or spread(g)):
                 return False
-        elif not contiguous(g):
+        elif not flat(g, rows):
             return False
-        rows.data = g.buf
         if g.len == 0:
             return True
-        cdef bint same = g.buf == z.buf
+        cdef bint same = g.buf == z.buf and g.itemsize == z.itemsize
         cdef int axis, i
         for axis in range(g.ndim):
             same = same and (g.shape[axis] == 1 or g.strides[axis] == z.strides[axis])
@@ -489,11 +531,12 @@ cdef class Kernel:
                 return False
         return True
 
-    cdef ptrdiff_t run(self, fl_call *call, int index, int real, ptrdiff_t rows, double *total) except -2:
+    cdef ptrdiff_t run(self, fl_call *call, int index, ptrdiff_t rows, double *total) except -2:
         """Without the GIL, unless it is sooner done than given back; returns the index of a bad target or -1."""
         cdef ptrdiff_t bad = -1
         cdef void *scratch = NULL
-        cdef fl_kernel kernel = active.kernel[real][index]
+        cdef int real = table_of(call)
+        cdef fl_kernel kernel = active.kernel[real % 2][index]
         cdef fl_check outside = NULL
         cdef int count = threads if rows * call.classes >= 131072 else 1
         cdef int family = fl_kernel_families[index]
@@ -502,7 +545,11 @@ cdef class Kernel:
             outside = active.outside[real]
         elif family == FL_DISTRIBUTION and (call.q.data != NULL or call.entries > 0):
             outside = active.improbable[real]
-        call.scratch_bytes = fl_scratch_bytes(call, 4 if real == 0 else 8) if rowwise else 0
+        if real == 2:
+            call.kernel, kernel = kernel, active.half
+            call.scratch_bytes = fl_half_scratch_bytes(call)
+        else:
+            call.scratch_bytes = fl_scratch_bytes(call, 4 if real == 0 else 8) if rowwise else 0
         if call.scratch_bytes:
             scratch = malloc(count * call.scratch_bytes)
             if scratch == NULL:
@@ -531,13 +578,12 @@ cdef class Kernel:
         cdef fl_call call
         cdef Py_buffer *z = take(views, scores, 0)
         cdef Py_buffer *l
-        cdef int real = real_type(z), axis
+        cdef int real = real_kind(z), axis
         cdef ptrdiff_t rows = 1
         cdef double total = 0
         if real < 0:
             return None
         without_samples(&call)
-        call.z.data = z.buf
         if self.family == FL_ROW_FUNCTION:
             if not rows_of(z, &call.z):
                 return None
@@ -545,22 +591,23 @@ cdef class Kernel:
             for axis in range(z.ndim - 1):
                 rows *= z.shape[axis]
         else:
-            if not contiguous(z):
+            if not flat(z, &call.z):
                 return None
             for axis in range(z.ndim):
                 rows *= z.shape[axis]
         if out.ndim == scores.ndim:
-            if not self.take_output(out, views, z, real, &call.g):
+            if not self.take_output(out, views, z, &call.g):
                 return None
         else:
             l = take(views, out, PyBUF_WRITABLE)
-            if real_type(l) != real or l.ndim != z.ndim - 1 or not same_shape(l, z, l.ndim) or not contiguous(l):
+            if not holds(l, real) or l.ndim != z.ndim - 1 or not same_shape(l, z, l.ndim) or not contiguous(l):
                 return None
             if z.len > 0 and l.len > 0 and not apart(l, z):
                 return None
             call.l = l.buf
+            call.l_kind = real_kind(l)
         if rows > 0 and call.classes > 0:
-            self.run(&call, self.index, real, rows, &total)
+            self.run(&call, self.index, rows, &total)
         return out
 
 

@@ -27,13 +27,29 @@ cdef bint apart(const Py_buffer *a, const Py_buffer *b) noexcept:
     return x.last <= y.first or y.last <= x.first
 
 
-cdef int real_type(const Py_buffer *view) noexcept:
-    """0 for native float32, 1 for native float64, -1 for all else."""
+cdef int real_kind(const Py_buffer *view) noexcept:
+    """FL_F16 ... FL_F64 for native floating point numbers, -1 for all else."""
     if view == NULL or view.format == NULL or view.format[0] == 0 or view.format[1] != 0:
         return -1
     if view.format[0] == b"f":
-        return 0
-    return 1 if view.format[0] == b"d" else -1
+        return FL_F32
+    if view.format[0] == b"d":
+        return FL_F64
+    if view.format[0] == b"e":
+        return FL_F16
+    return FL_BF16 if view.format[0] == BFLOAT16[0] else -1
+
+
+cdef bint holds(const Py_buffer *view, int kind) noexcept:
+    """Whether results from numbers of a kind can be written there: of that kind, or float32 from a narrower one."""
+    cdef int own = real_kind(view)
+    return own >= 0 and (own == kind or (own == FL_F32 and kind < FL_F32))
+
+
+cdef bint goes_with(const Py_buffer *view, int kind) noexcept:
+    """Whether numbers can be read beside scores of a kind: float64 beside float64, all else beside all else."""
+    cdef int own = real_kind(view)
+    return own >= 0 and (own == FL_F64) == (kind == FL_F64)
 
 
 cdef int integer_kind(const Py_buffer *view) noexcept:
@@ -73,6 +89,7 @@ cdef bint rows_of(const Py_buffer *view, fl_rows *rows) noexcept:
     if last < 0 or not aligned(view):
         return False
     rows.data = view.buf
+    rows.kind = real_kind(view)
     rows.step = view.strides[last] // view.itemsize if view.shape[last] > 1 else 1
     rows.inner = 1
     rows.row = view.shape[last]
@@ -130,6 +147,16 @@ cdef bint contiguous(const Py_buffer *view) noexcept:
     return True
 
 
+cdef bint flat(const Py_buffer *view, fl_rows *rows) noexcept:
+    """Whether all elements are adjacent, as rows of one."""
+    rows.data = view.buf
+    rows.kind = real_kind(view)
+    rows.inner = PTRDIFF_MAX
+    rows.row = rows.step = 1
+    rows.outer = 0
+    return contiguous(view)
+
+
 cdef bint same_shape(const Py_buffer *a, const Py_buffer *b, int axes) noexcept:
     cdef int axis
     for axis in range(axes):
@@ -156,13 +183,29 @@ cdef struct Views:
     int count
 
 
+# No format of a buffer means bfloat16; this one is its character in NumPy, in the package ml_dtypes.
+cdef const char *BFLOAT16 = b"E"
+
+
 cdef Py_buffer *take(Views *views, object array, int flags):
     """NULL if there is no such buffer: read-only memory, or a type without a format."""
     cdef Py_buffer *view = &views.view[views.count]
     try:
         PyObject_GetBuffer(array, view, flags | PyBUF_STRIDES | PyBUF_FORMAT)
     except (ValueError, BufferError):
+        return take_bfloat16(views, array, flags) if array.dtype.name == "bfloat16" else NULL
+    views.count += 1
+    return view
+
+
+cdef Py_buffer *take_bfloat16(Views *views, object array, int flags):
+    """The same for an array that exports no buffer, but its bits do."""
+    cdef Py_buffer *view = &views.view[views.count]
+    try:
+        PyObject_GetBuffer(array.view("u2"), view, flags | PyBUF_STRIDES | PyBUF_FORMAT)
+    except (ValueError, BufferError):
         return NULL
+    view.format = <char *>BFLOAT16
     views.count += 1
     return view
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fastloss.arrays import as_array, is_bfloat16
+
 if TYPE_CHECKING:
     from fastloss.losses import Loss
 
@@ -21,8 +23,8 @@ def read_distribution(loss: Loss, targets: Any, shape: tuple[int, ...]) -> Distr
     if loss.target_kind == "class index":
         if _is_pair(targets):
             return Entries(targets[0], targets[1], shape, loss.axis)
-        array = np.asarray(targets)
-        if array.dtype.kind not in "fb" or array.ndim != len(shape):
+        array = as_array("targets", targets)
+        if not _may_be_probabilities(array) or array.ndim != len(shape):
             return None
     return Dense(targets, shape, loss.axis)
 
@@ -46,8 +48,8 @@ class Dense(Distribution):
     """One probability for each score."""
 
     def __init__(self, targets: Any, shape: tuple[int, ...], axis: int) -> None:
-        array = np.asarray(targets)
-        if array.dtype.kind not in "fb" or array.dtype.itemsize > 8:
+        array = as_array("targets", targets)
+        if not _may_be_probabilities(array) or array.dtype.itemsize > 8:
             raise TypeError(f"targets: expected probabilities, floating point or bool, got dtype {array.dtype}")
         if array.shape != shape:
             raise ValueError(
@@ -69,7 +71,7 @@ class Entries(Distribution):
     """The same number of classes and probabilities for each sample."""
 
     def __init__(self, indices: Any, probabilities: Any, shape: tuple[int, ...], axis: int) -> None:
-        y, p = np.asarray(indices), np.asarray(probabilities)
+        y, p = as_array("targets[0]", indices), as_array("targets[1]", probabilities)
         samples = shape[: axis % len(shape)] + shape[axis % len(shape) + 1 :]
         if y.ndim != len(shape) or y.shape[:-1] != samples or y.shape[-1] == 0:
             expected = ", ".join(map(str, (*samples, "k")))
@@ -111,10 +113,14 @@ def _is_pair(targets: Any) -> bool:
     return (
         isinstance(targets, tuple)
         and len(targets) == 2
-        and np.asarray(targets[0]).dtype.kind in "iu"
-        and np.asarray(targets[1]).dtype.kind == "f"
+        and as_array("targets[0]", targets[0]).dtype.kind in "iu"
+        and (as_array("targets[1]", targets[1]).dtype.kind == "f" or is_bfloat16(as_array("targets[1]", targets[1])))
         and np.ndim(targets[1]) > 0
     )
+
+
+def _may_be_probabilities(array: Array) -> bool:
+    return array.dtype.kind in "fb" or is_bfloat16(array)
 
 
 def _check_probabilities(probabilities: Array, kept: Array | None) -> None:

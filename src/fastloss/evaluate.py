@@ -12,6 +12,7 @@ import numpy.typing as npt
 from numpy.lib.array_utils import byte_bounds
 
 from fastloss._core import Kernel, OutOfRange, map_elements, sum_weights
+from fastloss.arrays import as_array, is_bfloat16
 from fastloss.distributions import Distribution, read_distribution
 
 if TYPE_CHECKING:
@@ -54,14 +55,15 @@ def evaluate(loss: Loss, scores: Any, targets: Any, weight: Any, out: Any, hess_
         result = loss._entry.direct(scores, targets, weight, out, hess_out, order)
     except OutOfRange as bad:
         argument, position, value = bad.args
+        shape = as_array("scores", scores).shape
         if argument == "scores" and loss.family == "rowwise":
-            _check_target_scores(loss, np.asarray(scores), _class_indices(targets), weight)
+            _check_target_scores(loss, as_array("scores", scores), _class_indices(targets), weight)
         if argument == "scores":
-            raise _bad_score(loss, position, value, np.shape(scores)) from None
-        distribution = read_distribution(loss, targets, np.shape(scores))
+            raise _bad_score(loss, position, value, shape) from None
+        distribution = read_distribution(loss, targets, shape)
         if distribution is not None:
             distribution.check(loss)
-        raise _bad_target(loss, position, value, np.shape(scores)) from None
+        raise _bad_target(loss, position, value, shape) from None
     if result is None:
         result = _convert_and_evaluate(loss, scores, targets, weight, out, hess_out, order)
     return result
@@ -165,6 +167,7 @@ def _convert_and_evaluate(
             along = "" if loss.axis == -1 else f" along axis {loss.axis}"
             expected = f"one class index for each row of scores{along}"
         raise ValueError(f"targets: expected {expected}, shape {samples}, got shape {targets.shape}")
+    weight = None if weight is None else as_array("sample_weight", weight)
     weights, total_weight = _weights(weight, samples)
     by_class = loss.class_weight is not None or loss.ignore_index is not None
     inputs = {"scores": scores, "targets": targets, "sample_weight": weight}
@@ -189,7 +192,7 @@ def _convert_and_evaluate(
     # Subclasses of ndarray and objects that export an array can be read as they lie once they are plain arrays.
     plain = [np.asarray(array) for array in outputs]
     g, h = (*plain, None, None)[:2]
-    result = loss._entry.direct(scores, targets, None if weight is None else np.asarray(weight), g, h, order)
+    result = loss._entry.direct(scores, targets, weight, g, h, order)
     if result is not None:
         return (result[0], *outputs) if outputs else result
 
@@ -262,21 +265,17 @@ def _blocks(shape: tuple[int, ...], row_axes: int) -> Iterator[Block]:
 
 
 def _real_array(name: str, value: Any) -> Array:
-    array = np.asarray(value)
+    array = as_array(name, value)
     kind = array.dtype.kind
-    if kind in "biu" or (kind == "f" and array.dtype.itemsize <= 8) or _is_bfloat16(array):
+    if kind in "biu" or (kind == "f" and array.dtype.itemsize <= 8) or is_bfloat16(array):
         return array
     raise TypeError(f"{name}: expected real numbers of at most 64 bits, got dtype {array.dtype}")
-
-
-def _is_bfloat16(array: Array) -> bool:
-    return array.dtype.name == "bfloat16"
 
 
 def _result_type(array: Array) -> np.dtype[Any]:
     if array.dtype.kind in "biu":
         return np.dtype(np.float64)
-    return array.dtype.newbyteorder("=") if not _is_bfloat16(array) else array.dtype
+    return array.dtype.newbyteorder("=") if not is_bfloat16(array) else array.dtype
 
 
 def _work_type(array: Array) -> np.dtype[Any]:
@@ -321,7 +320,7 @@ def _check_classes(loss: Loss, scores: Array) -> None:
 
 
 def _class_indices(targets: Any) -> Array:
-    array = np.asarray(targets)
+    array = as_array("targets", targets)
     if array.size == 0 and not isinstance(targets, np.ndarray):
         array = array.astype(np.int64)  # an empty list has no type of its own
     if array.dtype.kind not in "iu":
@@ -419,12 +418,11 @@ def _bad_target(loss: Loss, position: int, value: Any, shape: tuple[int, ...]) -
     return ValueError(f"targets: expected {expected}, got {value} at position {where}")
 
 
-def _weights(weight: Any, samples: tuple[int, ...]) -> tuple[Array | None, float]:
+def _weights(array: Array | None, samples: tuple[int, ...]) -> tuple[Array | None, float]:
     """Weights seen in the shape of the samples, and their sum."""
-    if weight is None:
+    if array is None:
         return None, float(math.prod(samples))
-    array = np.asarray(weight)
-    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+    if not (array.dtype.kind in "biuf" and array.dtype.itemsize <= 8) and not is_bfloat16(array):
         raise TypeError(f"sample_weight: expected real numbers, got dtype {array.dtype}")
     if array.shape != samples[: array.ndim]:
         raise ValueError(

@@ -20,26 +20,27 @@ def map_elements(Kernel kernel, x, out, derivative_out, int order):
 cdef object map_views(Kernel kernel, Views *views, object x, object out, object derivative_out, int order):
     cdef fl_call call
     cdef Py_buffer *z = take(views, x, 0)
-    cdef int real = real_type(z), axis
+    cdef int axis
     cdef ptrdiff_t count = 1
     cdef double total = 0
-    if real < 0 or not contiguous(z):
-        return None
     without_samples(&call)
+    if real_kind(z) < 0 or not flat(z, &call.z):
+        return None
+    if z.itemsize == 2 and kernel.family == FL_REGULARIZER and order >= 1:  # what is added onto has to be read
+        return None
     call.option = kernel.option
-    call.z.data = z.buf
     for axis in range(z.ndim):
         count *= z.shape[axis]
     if order >= 1:
         if out is None:
             out = empty(x.shape, x.dtype)
-        if not kernel.take_output(out, views, z, real, &call.g):
+        if not kernel.take_output(out, views, z, &call.g):
             return None
     if order >= 2:
         if derivative_out is None:
             derivative_out = empty(x.shape, x.dtype)
-        if not kernel.take_output(derivative_out, views, z, real, &call.h) or (count > 0 and call.h.data == z.buf):
+        if not kernel.take_output(derivative_out, views, z, &call.h) or (count > 0 and call.h.data == z.buf):
             return None
     if count > 0:
-        kernel.run(&call, kernel.index, real, count, &total)
+        kernel.run(&call, kernel.index, count, &total)
     return (total, out, derivative_out)[:order + 1]

@@ -389,6 +389,7 @@ UNITS = {
     "ordinary": "times fastloss on ordinary scores",
     "one thread": "times fastloss on one thread",
     "1000 classes": "times fastloss on as many scores in rows of 1000",
+    "float32": "times fastloss on float32",
 }
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What ``fastloss bench`` measures: the table of rows, their arrays, and what the results must be."""
 
+import importlib
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -34,7 +35,7 @@ Array: TypeAlias = NDArray[Any]
 Operation: TypeAlias = Literal["value", "value+grad", "value+grad+hessian", "function"]
 Layout: TypeAlias = Literal["", "in place", "strided rows", "Fortran order", "classes first"]
 # The first two are NumPy's; the others are fastloss itself on other arrays or settings.
-Yardstick: TypeAlias = Literal["copy", "add", "contiguous", "ordinary", "one thread", "1000 classes"]
+Yardstick: TypeAlias = Literal["copy", "add", "contiguous", "ordinary", "one thread", "1000 classes", "float32"]
 
 # Do it so many times and return the last result. The loop is inside, so that nothing but the call is timed.
 Work: TypeAlias = Callable[[int], tuple[Any, ...]]
@@ -130,6 +131,7 @@ class Row:
             "ordinary": {"confident": False},
             "one thread": {"threads": 1},
             "1000 classes": {"shape": (16384, 1000)},
+            "float32": {"dtype": "float32"},
         }
         return replace(self, **changes[self.yardstick])
 
@@ -197,13 +199,24 @@ _LENGTHS = tuple(
     for classes in (64, 67, 255, 999, 1001, 4096, 32768, 262144)
 )
 
+# Half the bytes should take no longer.
+_HALVES = tuple(
+    replace(row, must=1.0, aim=None, yardstick="float32", dtype=dtype, rivals=False)
+    for dtype in ("float16", "bfloat16")
+    for row in (
+        *(Row(_SOFTMAX, "value+grad", shape) for shape in ((16384, 1000), (512, 32000), (262144, 10))),
+        *(Row(_SOFTMAX, "value", shape) for shape in ((16384, 1000), (512, 32000), (262144, 10))),
+        Row(_SIGMOID, "value+grad", (16000000,)),
+    )
+)
+
 _CONFIDENT = tuple(
     replace(row, must=1.1, aim=None, yardstick="ordinary", confident=True, rivals=False) for row in _TABLE
 )
 
 _AVX2 = tuple(replace(row, isa="avx2", rivals=False) for row in _TABLE)
 
-ROWS: tuple[Row, ...] = (*_TABLE, *_LAYOUTS, *_THREADS, *_LENGTHS, *_CONFIDENT, *_AVX2)
+ROWS: tuple[Row, ...] = (*_TABLE, *_LAYOUTS, *_THREADS, *_LENGTHS, *_HALVES, *_CONFIDENT, *_AVX2)
 
 
 # What a user of another library should gain.
@@ -302,7 +315,7 @@ def make_problem(row: Row) -> Problem:
     Raises
     ------
     Missing
-        If there is no such instruction set or number of processors here.
+        If there is no such instruction set, number of processors or dtype here.
     """
     if row.isa and row.isa not in _core.isas():
         raise Missing(f"this machine or build has no {row.isa}")
@@ -311,6 +324,11 @@ def make_problem(row: Row) -> Problem:
     work = row.work
     if row.axis != -1 and isinstance(work, Loss):
         work = work.replace(axis=row.axis)
+    if row.dtype == "bfloat16":
+        try:
+            importlib.import_module("ml_dtypes")  # NumPy knows the dtype from then on
+        except ImportError:
+            raise Missing("needs ml_dtypes, which has bfloat16") from None
     scores, targets = _samples(*_sample_key(row))
     out = _lay(np.empty_like(scores), row)
     hess_out = _lay(np.empty_like(scores), row) if row.operation == "value+grad+hessian" else None
@@ -459,7 +477,7 @@ class _Expected:
 
 # To be sure that the right thing is timed; how exact results are is for the tests. Relative to each number, and to the
 # largest of all.
-TOLERANCES = {"float32": (1e-5, 1e-6), "float64": (1e-12, 1e-13)}
+TOLERANCES = {"float16": (1e-3, 1e-6), "bfloat16": (8e-3, 1e-6), "float32": (1e-5, 1e-6), "float64": (1e-12, 1e-13)}
 # Of other libraries, which may add a million numbers in float32.
 RIVAL_TOLERANCES = {"float32": (1e-3, 1e-4), "float64": (1e-8, 1e-9)}
 
@@ -492,6 +510,8 @@ def disagreement(problem: Problem, result: tuple[Any, ...], *, rival: bool = Fal
         if actual.shape != right.shape:
             return f"{name}: expected shape {right.shape}, got {actual.shape}"
         allowed = relative * np.abs(right) + absolute * np.max(np.abs(right), initial=0)
+        if problem.row.dtype == "float16" and name != "value":
+            allowed += np.finfo(np.float16).smallest_subnormal
         wrong = ~(np.abs(actual - right) <= allowed)  # NaN is wrong, too
         if wrong.any():
             first = np.unravel_index(np.argmax(wrong), wrong.shape)

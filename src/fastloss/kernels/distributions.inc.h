@@ -486,8 +486,9 @@ static ptrdiff_t FL_(first_improbable)(const fl_call *call, ptrdiff_t first, ptr
     return -1;
 }
 
+#if FL_BITS == 32
 /* the sum over rows of their weights times W, and how many are not 0 */
-static double FL_(sum_distribution_weights)(const fl_call *call, ptrdiff_t rows, double *count)
+static double fl_sum_distribution_weights(const fl_call *call, ptrdiff_t rows, double *count)
 {
     fl_sum total = {0, 0};
     *count = 0;
@@ -495,10 +496,11 @@ static double FL_(sum_distribution_weights)(const fl_call *call, ptrdiff_t rows,
         double sum = 0, weighted = 0;
         int kept = 1;
         if (call->q.data) {
-            const real *const q = FL_(at_row)(&call->q, row);
+            const char *const q = fl_row_of(&call->q, row);
             for (ptrdiff_t j = 0; call->class_weight && j < call->classes; j++) {
-                sum += (double)q[j * call->q.step];
-                weighted += call->class_weight[j] * (double)q[j * call->q.step];
+                const double p = fl_number_at(q, call->q.kind, j * call->q.step);
+                sum += p;
+                weighted += call->class_weight[j] * p;
             }
         } else {
             const ptrdiff_t entries = call->entries ? call->entries : 1;
@@ -507,7 +509,7 @@ static double FL_(sum_distribution_weights)(const fl_call *call, ptrdiff_t rows,
                 const int64_t k = fl_index_at(&call->y, e);
                 if (call->some_ignored && k == call->ignored)
                     continue;
-                const double p = call->entries ? (double)((const real *)call->t)[e] : 1;
+                const double p = call->entries ? fl_number_at(call->t, call->t_kind, e) : 1;
                 kept = 1;
                 sum += p;
                 weighted += call->class_weight ? call->class_weight[k] * p : p;
@@ -520,6 +522,7 @@ static double FL_(sum_distribution_weights)(const fl_call *call, ptrdiff_t rows,
     }
     return fl_total(&total);
 }
+#endif
 
 static double FL_(each_distribution)(const fl_call *call, ptrdiff_t first, ptrdiff_t last, FL_(distribution_options) o)
 {

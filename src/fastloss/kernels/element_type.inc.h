@@ -42,6 +42,10 @@
 #undef ACTIVATION
 #undef REGULARIZER
 
+#if FL_BITS == 32
+#include "half.h"
+#endif
+
 #undef vec
 #undef uvec
 #undef LANES

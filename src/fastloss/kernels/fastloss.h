@@ -14,8 +14,8 @@
 
 #define FL_OPTIONS 8
 
-/* Element types of one-dimensional inputs, which are read where they lie. */
-enum { FL_I8, FL_U8, FL_I16, FL_U16, FL_I32, FL_U32, FL_I64, FL_U64, FL_F32, FL_F64 };
+/* Element types. FL_BF16 is bfloat16, the upper half of a float32. */
+enum { FL_I8, FL_U8, FL_I16, FL_U16, FL_I32, FL_U32, FL_I64, FL_U64, FL_F16, FL_BF16, FL_F32, FL_F64 };
 
 /* One value per sample: sample i is at data + (i / repeat) * stride, in bytes. */
 typedef struct {
@@ -28,6 +28,7 @@ typedef struct {
 typedef struct {
     void *data;
     ptrdiff_t inner, outer, row, step;
+    int kind;
 } fl_rows;
 
 #define FL_ROWS 64 /* rows whose losses wait for their logarithm together; a multiple of all BUNDLE * LANES and of 8 */
@@ -35,11 +36,20 @@ typedef struct {
 
 /* One evaluation. Pointers that are not needed are NULL. Everything is valid by contract: aligned, in bounds, class
  * indices in [0, classes). g may be z itself; nothing else overlaps. h comes with g. Elementwise arrays are contiguous. */
-typedef struct {
+typedef struct fl_call fl_call;
+
+/* Evaluates rows [first, last) and returns the sum of w*l over them; NaN where an elementwise target is out of range. No
+ * allocation, no errno, no state: any thread, any time. What a row yields depends on that row alone. */
+typedef double (*fl_kernel)(const fl_call *call, ptrdiff_t first, ptrdiff_t last);
+
+struct fl_call {
     fl_rows z, g, h;
-    fl_rows q; /* of a distribution: one probability for each score, of its type; data NULL if there are indices */
+    fl_rows q; /* of a distribution: one probability for each score; data NULL if there are indices */
     const void
-        *t; /* elementwise: type of the scores; of a distribution with entries: their probabilities, contiguous */
+        *t; /* elementwise: one for each score; of a distribution with entries: their probabilities, contiguous */
+    int t_kind, l_kind;
+    const char *ahead_z, *ahead_g; /* these arrays, a band further on, for kernels to fetch row by row; or NULL */
+    fl_kernel kernel; /* where a kind is FL_F16 or FL_BF16: that of float32, which `half` calls on widened numbers */
     fl_samples y, w; /* y: rowwise; w.data NULL means weight 1 */
     ptrdiff_t entries; /* indices and probabilities that a row has, adjacent; 0 where it has one index alone */
     const double *class_weight; /* rowwise: what weights are multiplied with, by class index; NULL for 1 */
@@ -58,11 +68,7 @@ typedef struct {
      * NaN. */
     double low, high, score_high;
     double option[FL_OPTIONS];
-} fl_call;
-
-/* Evaluates rows [first, last) and returns the sum of w*l over them; NaN where an elementwise target is out of range. No
- * allocation, no errno, no state: any thread, any time. What a row yields depends on that row alone. */
-typedef double (*fl_kernel)(const fl_call *call, ptrdiff_t first, ptrdiff_t last);
+};
 
 /* The index of the first target of [first, last) that is none, or of the first score that counts and is outside its range
  * (NaN is not); -1 if there is none. */
@@ -85,15 +91,17 @@ enum {
     FL_KERNELS
 };
 
-/* All kernels of one instruction set: [0] float32, [1] float64. */
+/* All kernels of one instruction set: [0] float32, [1] float64, [2] float32 where a kind is FL_F16 or FL_BF16. */
 typedef struct {
     const char *name;
     fl_kernel kernel[2][FL_KERNELS];
-    fl_check outside[2], bad_score[2], bad_row[2]; /* bad_row: rowwise, where the score of the target is out of range */
-    fl_check improbable[2]; /* the same for the probabilities of distributions, which are finite and not negative */
+    fl_kernel half;
+    fl_check outside[3], bad_score[3];
+    fl_check bad_row; /* the first row that counts whose target's score is outside [0, score_high] */
+    fl_check improbable[3]; /* the same for the probabilities of distributions, which are finite and not negative */
     ptrdiff_t (*bad_label)(const fl_call *call, ptrdiff_t count); /* -1: all in [0, classes) or ignored */
     double (*sum_weights)(const fl_call *call, ptrdiff_t rows, double *count); /* count: of those that are not 0 */
-    double (*sum_distribution_weights[2])(const fl_call *call, ptrdiff_t rows, double *count);
+    double (*sum_distribution_weights)(const fl_call *call, ptrdiff_t rows, double *count);
 } fl_table;
 
 /* A sum that carries what its additions lose (Neumaier 1974): many small pieces add up to one rounding. */
@@ -171,6 +179,40 @@ static inline int fl_in_lanes(const fl_call *call)
 
 /* work.c: what scratch_bytes must be for scores of `size` bytes; mostly 0 */
 size_t fl_scratch_bytes(const fl_call *call, size_t size);
+
+/* Numbers of 16 bits are widened in bands that the first cache level holds. Rows that lie side by side are turned, as
+ * many as copied rows are. */
+#define FL_WIDE_BAND 4096
+#define FL_WIDE_NARROW_BAND 2048
+static inline ptrdiff_t fl_half_rows(const fl_call *call)
+{
+    if (call->classes > FL_NARROW && call->z.row == 1 && call->z.step != 1)
+        return fl_rows_together(call, sizeof(float));
+    const ptrdiff_t rows = (call->classes > FL_NARROW ? FL_WIDE_BAND : FL_WIDE_NARROW_BAND) / call->classes;
+    return rows >= FL_ROWS ? rows / FL_ROWS * FL_ROWS : rows >= 16 ? rows / 16 * 16 : rows > 1 ? rows : 1;
+}
+
+/* In a band of few classes the numbers of each class are adjacent where they are in the array. */
+static inline int fl_in_turn(const fl_call *call, const fl_rows *rows)
+{
+    return call->classes <= FL_NARROW && rows->row == 1 && rows->step != 1;
+}
+
+/* whether derivatives are written where they lie: float32, adjacent or of few classes, and all beside such scores */
+static inline int fl_written_directly(const fl_call *call, const fl_rows *rows)
+{
+    return call->z.kind == FL_F32 || (rows->kind == FL_F32 && (rows->step == 1 || call->classes <= FL_NARROW));
+}
+
+/* Rows of which scratch memory should not hold one are widened there. */
+static inline int fl_widened_onto_g(const fl_call *call)
+{
+    return call->classes > 65536 && call->z.kind != FL_F32 && call->g.data && call->g.kind == FL_F32 &&
+           call->g.step == 1;
+}
+
+/* work.c: what scratch_bytes must be where a kind is FL_F16 or FL_BF16 */
+size_t fl_half_scratch_bytes(const fl_call *call);
 
 /* threads.c: task(context, i, thread) for every i in [0, count), on at most `threads` threads, this one included; they
  * are numbered from 0. Nested and concurrent callers run serially. */

@@ -150,3 +150,28 @@ static double fl_sum_sample_weights(const fl_call *call, ptrdiff_t rows, double 
     *count = (double)counting;
     return fl_total(&total);
 }
+
+/* The first row that counts of [first, last) whose target's score is outside [0, score_high]. */
+static ptrdiff_t fl_first_bad_row(const fl_call *call, ptrdiff_t first, ptrdiff_t last)
+{
+    double weight[FL_ROWS];
+    ptrdiff_t indices[FL_ROWS];
+    for (ptrdiff_t start = first; start < last; start += FL_ROWS) {
+        const int rows = (int)(last - start < FL_ROWS ? last - start : FL_ROWS);
+        for (int i = 0; i < FL_ROWS; i++)
+            weight[i] = 1;
+        const ptrdiff_t *const k = fl_read_samples(call, start, rows, indices, weight);
+        for (int i = 0; i < rows; i++) {
+            const char *const row = fl_row_of(&call->z, start + i);
+            const ptrdiff_t at = k[i] * call->z.step;
+            const double p = fl_number_at(row, call->z.kind, at);
+            /* of the numbers of 16 bits those that are infinite are read as NaN */
+            const int half = call->z.kind == FL_F16 || call->z.kind == FL_BF16;
+            const int infinite =
+                half && (((const uint16_t *)row)[at] & 0x7fff) == (call->z.kind == FL_F16 ? 0x7c00 : 0x7f80);
+            if ((p < 0 || p > call->score_high || infinite) && weight[i] != 0)
+                return start + i;
+        }
+    }
+    return -1;
+}

@@ -65,26 +65,6 @@ static FL_INLINE real *FL_(at_row)(const fl_rows *rows, ptrdiff_t first)
     return (real *)rows->data + outer * rows->outer + (first - outer * rows->inner) * rows->row;
 }
 
-/* The first row that counts of [first, last) whose target's score is outside [0, score_high]. */
-static ptrdiff_t FL_(first_bad_row)(const fl_call *call, ptrdiff_t first, ptrdiff_t last)
-{
-    const real high = (real)call->score_high;
-    double weight[FL_ROWS];
-    ptrdiff_t indices[FL_ROWS];
-    for (ptrdiff_t start = first; start < last; start += FL_ROWS) {
-        const int rows = (int)(last - start < FL_ROWS ? last - start : FL_ROWS);
-        for (int i = 0; i < FL_ROWS; i++)
-            weight[i] = 1;
-        const ptrdiff_t *const k = fl_read_samples(call, start, rows, indices, weight);
-        for (int i = 0; i < rows; i++) {
-            const real p = FL_(at_row)(&call->z, start + i)[k[i] * call->z.step];
-            if ((p < 0 || p > high) && weight[i] != 0)
-                return start + i;
-        }
-    }
-    return -1;
-}
-
 /* rows [first, first + rows), rows <= side * LANES; that many numbers are written to inside and plus all the same */
 static FL_INLINE void FL_(narrow_rows)(const fl_call *call, ptrdiff_t first, int rows, const ptrdiff_t *k,
                                        const double *weight, const int side, FL_(tile_loss) *tile_loss,
@@ -100,6 +80,14 @@ static FL_INLINE void FL_(narrow_rows)(const fl_call *call, ptrdiff_t first, int
     of.next_g_step = of.next_z_step;
     if (g)
         of.next_g = FL_(next_tile)(&call->g, g, classes, side, &of.next_g_step);
+    if (call->ahead_z) { /* of numbers of 16 bits a tile has half the lines */
+        of.next_z = (const real *)(call->ahead_z + 2 * first * classes);
+        of.next_z_step = side * LANES / 2;
+    }
+    if (call->ahead_g) {
+        of.next_g = (const real *)(call->ahead_g + 2 * first * classes);
+        of.next_g_step = side * LANES / 2;
+    }
     for (int r = 0; r < side * LANES; r++)
         number[r] = (real)(int32_t)k[r]; /* few, and every machine converts these in vectors */
     for (int v = 0; v < side; v++) {

@@ -345,6 +345,94 @@ static inline real FL_(largest_lane)(vec v)
 #endif
 }
 
+#if FL_BITS == 32
+/* As many numbers of 16 bits as a vec has lanes: float16, or bfloat16, which is the upper half of a float32. To float32
+ * both are exact, subnormal numbers too; back they are rounded to nearest, to even, and NaN stays NaN. */
+#if FL_VECTOR_BYTES
+typedef uint16_t fl_halves __attribute__((vector_size(FL_VECTOR_BYTES / 2)));
+typedef uint16_t fl_unaligned_halves __attribute__((vector_size(FL_VECTOR_BYTES / 2), aligned(2), may_alias));
+#else
+typedef uint16_t fl_halves;
+typedef uint16_t fl_unaligned_halves;
+#endif
+
+/* as integers of 32 bits, and back where the upper 16 are 0 */
+static inline uvec fl_spread(fl_halves x)
+{
+#if FL_VECTOR_BYTES == 64
+    return (uvec)_mm512_cvtepu16_epi32((__m256i)x);
+#elif FL_VECTOR_BYTES == 32
+    return (uvec)_mm256_cvtepu16_epi32((__m128i)x);
+#elif FL_VECTOR_BYTES
+    return __builtin_convertvector(x, uvec);
+#else
+    return x;
+#endif
+}
+
+static inline fl_halves fl_pack(uvec x)
+{
+#if FL_VECTOR_BYTES == 64
+    return (fl_halves)_mm512_cvtepi32_epi16((__m512i)x);
+#elif FL_VECTOR_BYTES == 32
+    return (fl_halves)_mm_packus_epi32(_mm256_castsi256_si128((__m256i)x), _mm256_extracti128_si256((__m256i)x, 1));
+#elif FL_VECTOR_BYTES
+    return __builtin_convertvector(x, fl_halves);
+#else
+    return (fl_halves)x;
+#endif
+}
+
+static inline vec FL_(from_float16)(fl_halves x)
+{
+#if FL_VECTOR_BYTES == 64
+    return (vec)_mm512_cvtph_ps((__m256i)x);
+#elif FL_VECTOR_BYTES == 32
+    return (vec)_mm256_cvtph_ps((__m128i)x);
+#elif defined(__aarch64__) && FL_VECTOR_BYTES
+    return (vec)vcvt_f32_f16(vreinterpret_f16_u16((uint16x4_t)x));
+#else
+    /* The exponent's bias is made up for by a product, which normalises; the largest exponent stands for no number. */
+    const uvec bits = fl_spread(x);
+    const vec size = FL_(from_bits)((bits & 0x7fffu) << 13) * FL_(splat)(0x1p112f), zero = FL_(splat)(0);
+    const vec largest = FL_(select_gt)(size, FL_(splat)(65504), FL_(splat)(INFINITY), zero);
+    return FL_(from_bits)(FL_(bits)(size) | FL_(bits)(largest) | (bits & 0x8000u) << 16);
+#endif
+}
+
+static inline fl_halves FL_(to_float16)(vec v)
+{
+#if FL_VECTOR_BYTES == 64
+    return (fl_halves)_mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#elif FL_VECTOR_BYTES == 32
+    return (fl_halves)_mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#elif defined(__aarch64__) && FL_VECTOR_BYTES
+    return (fl_halves)vreinterpret_u16_f16(vcvt_f16_f32((float32x4_t)v));
+#else
+    /* Added to a power of two whose last place is that of the result, a number is rounded there. What is too large
+     * becomes infinite on the way up. */
+    const uvec bits = FL_(bits)(v), least = FL_(bits)(FL_(splat)(0x1p-14f)), up = FL_(bits)(FL_(splat)(0x1p-112f));
+    const uvec power = FL_(max_natural)(bits & FL_(bits)(FL_(splat)(INFINITY)), least) + up;
+    const vec size = FL_(abs)(v) * FL_(splat)(0x1p112f) * FL_(splat)(0x1p-110f);
+    const uvec sum = FL_(bits)(FL_(from_bits)(power) + size), number = ((sum >> 13) & 0x7c00u) + (sum & 0xfffu);
+    const vec some = FL_(from_bits)(number), none = FL_(from_bits)(FL_(bits)(FL_(splat)(0)) + 0x7e00u);
+    return fl_pack(FL_(bits)(FL_(select_eq)(v, v, some, none)) | ((bits >> 16) & 0x8000u));
+#endif
+}
+
+static inline vec FL_(from_bfloat16)(fl_halves x)
+{
+    return FL_(from_bits)(fl_spread(x) << 16);
+}
+
+static inline fl_halves FL_(to_bfloat16)(vec v)
+{
+    const uvec bits = FL_(bits)(v), upper = bits >> 16;
+    const vec number = FL_(from_bits)((bits + 0x7fffu + (upper & 1u)) >> 16);
+    return fl_pack(FL_(bits)(FL_(select_eq)(v, v, number, FL_(from_bits)(upper | 0x40u))));
+}
+#endif
+
 /* Sums run in SUM_LANES partial sums whatever the register, so that every instruction set adds in one order; blocks
  * that are to be summed are padded with zeros to a multiple of it. */
 #define SUM_LANES FL_(sum_lanes)

@@ -45,6 +45,18 @@ size_t fl_scratch_bytes(const fl_call *call, size_t size)
     return call->h.data ? 2 * band : band;
 }
 
+size_t fl_half_scratch_bytes(const fl_call *call)
+{
+    const size_t rows = (size_t)fl_half_rows(call), band = rows * (size_t)call->classes;
+    size_t numbers = 16; /* a cache line, to start at the beginning of one */
+    numbers += call->z.kind == FL_F32 || fl_widened_onto_g(call) ? 0 : band;
+    numbers += call->h.data && !fl_written_directly(call, &call->h) ? band : 0;
+    numbers += call->q.data && call->q.kind != FL_F32 ? band : 0;
+    numbers += call->t && call->t_kind != FL_F32 ? rows * (size_t)(call->entries ? call->entries : 1) : 0;
+    numbers += call->l && call->l_kind != FL_F32 ? rows : 0;
+    return numbers * sizeof(float);
+}
+
 double fl_run(const fl_call *call, fl_kernel kernel, fl_check outside, ptrdiff_t rows, int threads, ptrdiff_t *bad)
 {
     work job; /* 4 KiB of sums, which only the pieces that there are write */

@@ -153,8 +153,8 @@ class Loss(Options):
         Parameters
         ----------
         scores : array_like of real numbers
-            float32 and float64 are read where they lie. Other types, and layouts that the kernels do not know, are
-            converted block by block.
+            float16, bfloat16, float32 and float64 are read where they lie. Other types, and layouts that the kernels do
+            not know, are converted block by block.
         targets : array_like
             What the class says.
         sample_weight : array_like of real numbers, optional
@@ -193,7 +193,7 @@ class Loss(Options):
             As for calling the loss.
         out : numpy.ndarray, optional
             Where the gradient goes: an array of the shape and dtype of the scores, which may be the scores
-            themselves.
+            themselves; or float32 for float16 and bfloat16.
 
         Returns
         -------
@@ -229,8 +229,8 @@ class Loss(Options):
         scores, targets, sample_weight : array_like
             As for calling the loss.
         out, hess_out : numpy.ndarray, optional
-            Where gradient and Hessian go: arrays of the shape and dtype of the scores. `out` may be the scores
-            themselves.
+            Where gradient and Hessian go: arrays of the shape and dtype of the scores, or float32 for float16 and
+            bfloat16. `out` may be the scores themselves.
 
         Returns
         -------

@@ -12,7 +12,8 @@ real: Any = np.float64
 def real_array(name, values):
     """Return a new array in the working precision, or raise."""
     array = np.asarray(values)
-    if array.dtype.kind not in "biuf" or array.dtype.itemsize > np.dtype(real).itemsize:
+    known = array.dtype.kind in "biuf" or array.dtype.name == "bfloat16"
+    if not known or array.dtype.itemsize > np.dtype(real).itemsize:
         raise TypeError(f"{name} must be floating point, integer or bool, got dtype {array.dtype}")
     return array.astype(real)
 
