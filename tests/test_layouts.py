@@ -176,6 +176,55 @@ def test_many_classes_in_fortran_order(row_loss, dtype, isa, classes, make, asse
         assert_exact(row_loss, given, targets, weights, value=value, gradient=gradient, hessian=hessian)
 
 
+@pytest.mark.parametrize("classes", [65, 203])
+@EVERY_KERNEL
+def test_rows_in_fortran_order_leave_no_trace_in_each_other(row_loss, dtype, isa, classes, make):
+    """Nor do their place, their number and the threads; whatever they hold, in strips of up to 1024 rows and beyond."""
+    random = np.random.default_rng(classes)
+    loss, samples = row_loss.replace(reduction="none"), 4200
+    scores, targets, weights = make(loss, dtype, (samples,), classes)
+    scores[::7] = np.linspace(-200, 500, classes)  # counted from anew, again and again
+    scores[::11, :20] = -np.inf
+    weights[::13] = 0
+    for start, special in enumerate((1e4, -1e4, np.nan, np.inf, -np.inf)):
+        scores[1030 + 17 * start :: 1031] = special + scores[start]
+    scores = np.asfortranarray(scores)
+    with fl.num_threads(1):
+        whole = loss.value_grad_hess(scores, targets, weights)
+    for count in (2, 5):
+        with fl.num_threads(count):
+            for a, b in zip(loss.value_grad_hess(scores, targets, weights), whole, strict=True):
+                assert_array_equal(a, b)
+    parts = [(0, 2), (1, 70), (1000, 1100), (1029, 1031), (900, 3333), (samples - 3, samples)]
+    for first, last in parts:
+        for given in (scores[first:last], scores[first:last].copy(order="F")):
+            found = loss.value_grad_hess(given, targets[first:last], weights[first:last])
+            for a, b in zip(found, whole, strict=True):
+                assert_array_equal(a, b[first:last])
+    order = random.permutation(samples)
+    found = loss.value_grad_hess(scores.T[:, order].copy().T, targets[order], weights[order])
+    for a, b in zip(found, whole, strict=True):
+        assert_array_equal(a, b[order])
+
+
+def test_infinite_and_huge_rows_in_fortran_order(dtype, isa):
+    """The limits of rows in C order, also where they are few among many."""
+    random = np.random.default_rng(0)
+    scores, targets = random.normal(size=(1500, 80)), random.integers(80, size=1500)
+    scores[3], scores[4, 5:9], scores[5, 7], scores[6], scores[7] = -np.inf, np.inf, np.nan, 3e38, -3e38
+    scores[8, 3], targets[8], scores[9, 3], targets[9] = np.inf, 3, -np.inf, 3
+    scores = scores.astype(dtype)
+    loss = fl.SoftmaxCrossEntropy(reduction="none")
+    limits = np.finfo(dtype)
+    expected = loss.value_grad_hess(scores, targets)
+    found = loss.value_grad_hess(np.asfortranarray(scores), targets)
+    assert np.isnan(found[0][[3, 5]]).all()
+    assert found[0][8] == 0
+    assert found[0][9] == np.inf
+    for a, b in zip(found, expected, strict=True):
+        assert_allclose(a, b, rtol=16 * limits.eps, atol=limits.tiny)
+
+
 @pytest.mark.parametrize("samples", [(5, 7), (3, 17), (2, 3, 33)], ids=str)
 @pytest.mark.parametrize("classes", [3, 21])
 @EVERY_KERNEL

@@ -76,6 +76,15 @@ def test_weights_of_any_size(loss, dtype, isa, size, make_samples):
         assert_allclose(actual, true, rtol=8 * np.finfo(dtype).eps, atol=np.finfo(dtype).tiny)
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_target_far_behind_scores_that_rise_late(dtype, isa, order):
+    """The ratio of the sums may be past the largest double; its logarithm is not."""
+    scores = np.zeros((2, 3000), dtype)
+    scores[:, 5], scores[:, 2000] = -690, [41, 30]
+    loss = fl.SoftmaxCrossEntropy(reduction="none")(np.asarray(scores, order=order), np.array([5, 5]))
+    assert_allclose(loss, [731, 720 + np.log1p(2998 * np.exp(-30.0))], rtol=4 * np.finfo(dtype).eps)
+
+
 @pytest.mark.parametrize("poison", [NAN, INF, -INF])
 def test_weight_zero_does_not_count(loss, dtype, isa, poison, make_samples):
     """Its row of the gradient is exactly 0, whatever its scores are."""

@@ -13,6 +13,7 @@
 #include "rows.inc.h"
 #include "elements.inc.h"
 #include "softmax_options.inc.h"
+#include "strips.inc.h"
 #include "distributions.inc.h"
 #include "maps.inc.h"
 #define FL_BODIES
@@ -26,6 +27,14 @@
     }
 #define ROWWISE(name) FL_KERNEL(name, FL_(each_row), FL_(name##_row), FL_(name##_band), FL_(name##_tile))
 #define DISTRIBUTION(name) FL_KERNEL(name, FL_(each_distribution), FL_(name##_options)(call))
+/* rowwise, with a way of its own for what lies in strips */
+#define STRIPWISE(name)                                                                                                \
+    static double FL_(name)(const fl_call *call, ptrdiff_t first, ptrdiff_t last)                                      \
+    {                                                                                                                  \
+        if (fl_in_strips(call) && FL_(name##_has_strips)(call))                                                        \
+            return FL_(name##_strips)(call, first, last);                                                              \
+        return FL_(each_row)(call, first, last, FL_(name##_row), FL_(name##_band), FL_(name##_tile));                  \
+    }
 #define ELEMENTWISE(name) FL_KERNEL(name, FL_(each_element), FL_(name##_at))
 #define ROW_FUNCTION(name) ROWWISE(name)
 #define ELEMENT_FUNCTION(name) FL_KERNEL(name, FL_(map), FL_(name##_at))
@@ -36,6 +45,7 @@
 #undef FL_KERNEL
 #undef ROWWISE
 #undef DISTRIBUTION
+#undef STRIPWISE
 #undef ELEMENTWISE
 #undef ROW_FUNCTION
 #undef ELEMENT_FUNCTION

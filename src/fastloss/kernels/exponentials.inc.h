@@ -153,8 +153,9 @@ static inline fl_log_form FL_(log_of_sum_less)(const FL_(row) *row, double picke
 {
     if (!(row->others + row->picked > 0))
         return (fl_log_form){NAN, 0};
-    if (row->picked > 0)
-        return (fl_log_form){row->others / row->picked, 0};
+    const double ratio = row->others / row->picked;
+    if (ratio <= DBL_MAX)
+        return (fl_log_form){ratio, 0};
     return (fl_log_form){row->others - 1, row->offset - picked_score};
 }
 

@@ -82,7 +82,8 @@ enum {
     FL_ROW_FUNCTION,
     FL_ELEMENT_FUNCTION,
     FL_ACTIVATION,
-    FL_REGULARIZER
+    FL_REGULARIZER,
+    FL_STRIPWISE = FL_ROWWISE
 };
 
 #define KERNEL(family, name) FL_INDEX_##name,
@@ -175,6 +176,16 @@ static inline int fl_in_lanes(const fl_call *call)
     const int adjacent = call->z.row == 1 && call->z.step != 1 && (!call->g.data || call->g.row == 1) &&
                          (!call->h.data || call->h.row == 1);
     return call->classes <= FL_NARROW || (adjacent && call->classes <= most);
+}
+
+/* Rows of many classes of which each is adjacent, for kernels that take them in strips of up to FL_STRIP rows; such a
+ * length is a page. Class indices are exact as a float32. */
+#define FL_STRIP 1024
+#define FL_STRIP_BYTES (FL_STRIP * 18 * 8 + 128)
+static inline int fl_in_strips(const fl_call *call)
+{
+    return call->classes > FL_NARROW && call->classes <= 1 << 24 && call->z.row == 1 && call->z.step != 1 &&
+           (!call->g.data || call->g.row == 1) && (!call->h.data || call->h.row == 1);
 }
 
 /* work.c: what scratch_bytes must be for scores of `size` bytes; mostly 0 */

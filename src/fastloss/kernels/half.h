@@ -274,21 +274,36 @@ static double fl_half(const fl_call *call, ptrdiff_t first, ptrdiff_t last)
     return fl_total(&total);
 }
 
-static ptrdiff_t fl_first_outside_half(const fl_call *call, ptrdiff_t first, ptrdiff_t last)
+/* what a check of elements says, block by block */
+static ptrdiff_t fl_check_half(const fl_call *call, ptrdiff_t first, ptrdiff_t last, fl_check check)
 {
     fl_call near = *call;
-    float t[FL_BLOCK];
+    float z[FL_BLOCK], t[FL_BLOCK];
     for (ptrdiff_t start = first; start < last; start += FL_BLOCK) {
         const ptrdiff_t end = last - start < FL_BLOCK ? last : start + FL_BLOCK;
+        if (call->z.kind != FL_F32 && check != FL_(first_outside)) {
+            fl_widen((const char *)call->z.data + 2 * start, call->z.kind, end - start, z);
+            near.z.data = fl_before(z, start);
+        }
         if (call->t_kind != FL_F32) {
             fl_widen((const char *)call->t + 2 * start, call->t_kind, end - start, t);
             near.t = fl_before(t, start);
         }
-        const ptrdiff_t bad = FL_(first_outside)(&near, start, end);
+        const ptrdiff_t bad = check(&near, start, end);
         if (bad >= 0)
             return bad;
     }
     return -1;
+}
+
+static ptrdiff_t fl_first_outside_half(const fl_call *call, ptrdiff_t first, ptrdiff_t last)
+{
+    return fl_check_half(call, first, last, FL_(first_outside));
+}
+
+static ptrdiff_t fl_first_bad_score_half(const fl_call *call, ptrdiff_t first, ptrdiff_t last)
+{
+    return fl_check_half(call, first, last, FL_(first_bad_score));
 }
 
 /* the first number of the targets of a distribution that is none; an entry that is ignored may hold anything */

@@ -204,6 +204,34 @@ static FL_INLINE void FL_(overwrite_lanes)(real *restrict tile, ptrdiff_t classe
         }
 }
 
+/* Classes that lie a few numbers apart. Their lines are fetched ahead, as those of adjacent ones are. What lies between
+ * may be read, but not written. */
+static void FL_(gather_classes)(const real *z, ptrdiff_t step, ptrdiff_t classes, real *near)
+{
+    ptrdiff_t c = 0;
+    if (step >= 2 && step <= 4)
+        for (; c + LANES < classes; c += LANES) {
+            for (ptrdiff_t i = 0; i < LANES * step; i += (ptrdiff_t)(64 / sizeof(real)))
+                FL_PREFETCH(z + c * step + FL_AHEAD + i);
+            FL_(store)(near + c, FL_(load_apart)(z + c * step, step));
+        }
+    for (; c < classes; c++)
+        near[c] = z[c * step];
+}
+
+static void FL_(scatter_classes)(const real *near, ptrdiff_t step, ptrdiff_t classes, real *g)
+{
+    ptrdiff_t c = 0;
+    if (step >= 2 && step <= 4)
+        for (; c + LANES < classes; c += LANES) {
+            for (ptrdiff_t i = 0; i < LANES * step; i += (ptrdiff_t)(64 / sizeof(real)))
+                FL_PREFETCH_WRITE(g + c * step + FL_AHEAD + i);
+            FL_(store_apart)(g + c * step, step, FL_(load)(near + c));
+        }
+    for (; c < classes; c++)
+        g[c * step] = near[c];
+}
+
 /* Rows of many classes that are not adjacent numbers are copied to where they are, and back: a square's classes of all
  * rows before the next, whose lines, one in every page, no hardware prefetcher finds. */
 static void FL_(gather_rows)(const real *z, ptrdiff_t row, ptrdiff_t step, int rows, ptrdiff_t classes, real *near)
@@ -219,8 +247,7 @@ static void FL_(gather_rows)(const real *z, ptrdiff_t row, ptrdiff_t step, int r
         return;
     }
     for (int r = 0; r < rows; r++)
-        for (ptrdiff_t c = 0; c < classes; c++)
-            near[r * classes + c] = z[r * row + c * step];
+        FL_(gather_classes)(z + r * row, step, classes, near + r * classes);
 }
 
 static void FL_(scatter_rows)(const real *near, ptrdiff_t row, ptrdiff_t step, int rows, ptrdiff_t classes, real *g)
@@ -239,6 +266,5 @@ static void FL_(scatter_rows)(const real *near, ptrdiff_t row, ptrdiff_t step, i
         return;
     }
     for (int r = 0; r < rows; r++)
-        for (ptrdiff_t c = 0; c < classes; c++)
-            g[r * row + c * step] = near[r * classes + c];
+        FL_(scatter_classes)(near + r * classes, step, classes, g + r * row);
 }

@@ -591,5 +591,39 @@ static FL_INLINE void FL_(zip)(vec *t, const int classes)
     (void)t, (void)classes;
 #endif
 }
+/* LANES numbers, `step` from one to the next, where there is one more; and back, with nothing between them written */
+static FL_INLINE vec FL_(load_apart)(const real *p, ptrdiff_t step)
+{
+    real lane[FL_(lanes)];
+#if FL_VECTOR_BYTES
+    if (step == 2)
+        return FL_SHUFFLE(FL_(load)(p), FL_(load)(p + LANES), FL_LANE_LIST(FL_EVEN));
+#endif
+    for (int i = 0; i < LANES; i++)
+        lane[i] = p[i * step];
+    return FL_(load)(lane);
+}
+
+static FL_INLINE void FL_(store_apart)(real *p, ptrdiff_t step, vec v)
+{
+    real lane[FL_(lanes)];
+#if FL_VECTOR_BYTES >= 32
+    if (step == 2) {
+        const vec low = FL_SHUFFLE(v, v, FL_LANE_LIST(FL_ZIP_LOW)), high = FL_SHUFFLE(v, v, FL_LANE_LIST(FL_ZIP_HIGH));
+#if FL_VECTOR_BYTES == 64
+        X86(mask_storeu)(p, 0x5555 & ((1 << LANES) - 1), low);
+        X86(mask_storeu)(p + LANES, 0x5555 & ((1 << LANES) - 1), high);
+#else
+        const uvec even = FL_SHUFFLE((uvec){0} - 1, (uvec){0}, FL_LANE_LIST(FL_ZIP_LOW));
+        X86(maskstore)(p, (__m256i)even, low);
+        X86(maskstore)(p + LANES, (__m256i)even, high);
+#endif
+        return;
+    }
+#endif
+    FL_(store)(lane, v);
+    for (int i = 0; i < LANES; i++)
+        p[i * step] = lane[i];
+}
 #undef FL_LANE_LIST
 #undef FL_STAGE

@@ -39,10 +39,9 @@ size_t fl_scratch_bytes(const fl_call *call, size_t size)
         call->z.step == 1 && (!call->g.data || call->g.step == 1) && (!call->h.data || call->h.step == 1);
     if (call->classes <= FL_NARROW || adjacent)
         return 0;
-    if (fl_in_lanes(call))
-        return (size_t)call->classes * FL_TILE_BYTES * (call->h.data ? 2 : 1);
-    const size_t band = (size_t)fl_rows_together(call, size) * (size_t)call->classes * size;
-    return call->h.data ? 2 * band : band;
+    const size_t row = (size_t)call->classes * (call->h.data ? 2 : 1);
+    const size_t bytes = row * (fl_in_lanes(call) ? FL_TILE_BYTES : (size_t)fl_rows_together(call, size) * size);
+    return fl_in_strips(call) && bytes < FL_STRIP_BYTES ? FL_STRIP_BYTES : bytes;
 }
 
 size_t fl_half_scratch_bytes(const fl_call *call)
@@ -74,6 +73,11 @@ double fl_run(const fl_call *call, fl_kernel kernel, fl_check outside, ptrdiff_t
     job.rows_per_piece = by_count > by_size ? by_count : by_size;
     if (job.rows_per_piece > 64)
         job.rows_per_piece = (job.rows_per_piece + 63) / 64 * 64;
+    if (fl_in_strips(
+            call)) { /* a strip, or half of one where there are few: shorter ones are not worth a second thread */
+        const ptrdiff_t strip = rows < 4 * FL_STRIP ? FL_STRIP / 2 : FL_STRIP;
+        job.rows_per_piece = (job.rows_per_piece + strip - 1) / strip * strip;
+    }
     const ptrdiff_t pieces = (rows + job.rows_per_piece - 1) / job.rows_per_piece;
     /* a call of one piece leaves its outputs untouched, and one in place the scores: all targets are checked first */
     if (outside && (pieces == 1 || call->g.data == call->z.data) && (*bad = outside(call, 0, rows)) >= 0)
