@@ -152,6 +152,7 @@ cdef dict _names = {fl_kernel_names[i].decode(): i for i in range(FL_KERNELS)}
 
 include "buffers.pxi"
 include "numbers.pxi"
+include "dlpack.pxi"
 
 
 cdef void without_samples(fl_call *call) noexcept:
@@ -176,41 +177,6 @@ cdef int table_of(const fl_call *call) noexcept:
 
 class OutOfRange(Exception):
     """What is out of range: "targets" or "scores", its flat index and value."""
-
-
-# The beginning of DLPack's DLManagedTensor, and its numbers for types of elements.
-cdef struct Exchanged:
-    void *data
-    int32_t device, number, axes
-    uint8_t code, bits
-    uint16_t lanes
-
-cdef enum:
-    EXCHANGED_NATURAL = 1
-    EXCHANGED_BFLOAT16 = 4
-
-
-def bfloat16_to_integers(capsule):
-    """Declare the numbers in a DLPack capsule integers if they are bfloat16, which NumPy refuses; whether they are."""
-    if not PyCapsule_IsValid(capsule, b"dltensor"):
-        return False
-    cdef Exchanged *tensor = <Exchanged *>PyCapsule_GetPointer(capsule, b"dltensor")
-    if tensor.code != EXCHANGED_BFLOAT16 or tensor.bits != 16 or tensor.lanes != 1:
-        return False
-    tensor.code = EXCHANGED_NATURAL
-    return True
-
-
-def sum_weights(const double[::1] weights):
-    """The sum that a weighted mean divides by."""
-    cdef fl_samples samples
-    if weights.shape[0] == 0:
-        return 0.0
-    samples.data = <const char *>&weights[0]
-    samples.stride = 8
-    samples.repeat = 1
-    samples.kind = FL_F64
-    return fl_sum_weights(&samples, weights.shape[0])
 
 
 cdef class Kernel:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Options that are one number per class, as C has them. Part of _core.pyx.
+# Arrays of double: options that are one number per class, as C has them, and sums. Part of _core.pyx.
 
 cdef double *numbers(tuple values) except NULL:
     """Numbers as C has them; a few more can be read past the last."""
@@ -20,3 +20,15 @@ cdef float *single(tuple values) except NULL:
     for i in range(count + 64):
         array[i] = values[i] if i < count else 0
     return array
+
+
+def sum_weights(const double[::1] weights):
+    """The sum that a weighted mean divides by."""
+    cdef fl_samples samples
+    if weights.shape[0] == 0:
+        return 0.0
+    samples.data = <const char *>&weights[0]
+    samples.stride = 8
+    samples.repeat = 1
+    samples.kind = FL_F64
+    return fl_sum_weights(&samples, weights.shape[0])
