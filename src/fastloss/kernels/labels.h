@@ -97,9 +97,12 @@ static FL_NOINLINE void fl_read_weights(const fl_samples *w, ptrdiff_t first, pt
     } else if (w->kind == FL_F32) {
         for (ptrdiff_t i = 0; i < n; i++)
             weight[i] = (double)*(const float *)(p + i * w->stride);
-    } else {
+    } else if (w->kind == FL_F64) {
         for (ptrdiff_t i = 0; i < n; i++)
             weight[i] = *(const double *)(p + i * w->stride);
+    } else {
+        for (ptrdiff_t i = 0; i < n; i++)
+            weight[i] = fl_half_at(p + i * w->stride, w->kind);
     }
 }
 
