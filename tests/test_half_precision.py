@@ -167,8 +167,9 @@ def test_targets_and_weights_of_other_dtypes(element_loss, half, isa, make_sampl
     ):
         value, gradient, hessian = element_loss.value_grad_hess(z, t, w)
         assert_value(value, expected[0])
-        assert_array_equal(gradient.astype(half), expected[1])
-        assert_array_equal(hessian.astype(half), expected[2])
+        with np.errstate(over="ignore"):  # what is too large for it is infinite
+            assert_array_equal(gradient.astype(half), expected[1])
+            assert_array_equal(hessian.astype(half), expected[2])
 
 
 def test_any_number_of_threads(loss, half, make_samples):

@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+from domains import into_domain
 from numpy.testing import assert_allclose, assert_array_equal
 
 import fastloss as fl
@@ -359,7 +360,7 @@ def test_results_lie_as_the_scores_do(loss, dtype, make):
     """In the order of their axes; gaps and directions are not copied."""
     last, targets, weights = make(loss, dtype, (5, 7), 10) if loss.family == "rowwise" else (None, None, None)
     if loss.family == "elementwise":
-        last = np.random.default_rng(0).normal(size=(5, 7, 10)).astype(dtype)
+        last = into_domain(loss, np.random.default_rng(0).normal(size=(5, 7, 10)).astype(dtype))
         targets = np.ones_like(last)
     for layout in LAYOUTS:
         scores = laid(layout, last)
