@@ -32,10 +32,11 @@ FLOORS = {
     "functions": 4,
     "activations": 4,
     "regularizers": 4,
-    "": 5,
-    "data": 5,
-    "cli": 6,
-    "__main__": 7,
+    "statistics": 5,
+    "": 6,
+    "data": 6,
+    "cli": 7,
+    "__main__": 8,
 }
 
 
@@ -179,9 +180,9 @@ def test_a_function_has_one_name():
     source = (KERNELS / "losses.def").read_text()
     listed = re.findall(r"^KERNEL\((?:ROW_FUNCTION|ELEMENT_FUNCTION), (\w+)\)", source, flags=re.MULTILINE)
     assert sorted(listed) == sorted(_core.functions())
-    assert set(listed) <= set(fl.__all__)
-    # Equal to its names in lower case once the package has statistics of classifications too.
-    assert set(listed) <= {name for name in reference.__all__ if name[0].islower()}
+    functions = {*listed, "classification_stats"}
+    assert functions <= set(fl.__all__)
+    assert functions == {name for name in reference.__all__ if name[0].islower()}
 
 
 def test_the_reference_has_the_same_options_and_methods():
@@ -196,8 +197,18 @@ def test_the_reference_has_the_same_options_and_methods():
             assert list(inspect.signature(getattr(ours, method)).parameters) == list(
                 inspect.signature(getattr(theirs, method)).parameters
             )
-    for name in _core.functions():
+    for name in (*_core.functions(), "classification_stats"):
         assert _parameters(getattr(fl, name)) == _parameters(getattr(reference, name))
+
+
+def test_the_reference_has_the_same_statistics():
+    ours, theirs = (
+        [field.name for field in dataclasses.fields(module.ClassificationStats)] for module in (fl, reference)
+    )
+    assert ours == theirs
+    for name in ("accuracy", "topk_accuracy", "perplexity"):
+        assert isinstance(getattr(fl.ClassificationStats, name), property)
+        assert isinstance(getattr(reference.ClassificationStats, name), property)
 
 
 @pytest.mark.parametrize("base", ["Activation", "Regularizer"])

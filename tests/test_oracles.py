@@ -60,6 +60,15 @@ def test_sigmoid_cross_entropy_is_scipys_expit(dtype):
     close(hessian, scipy.special.expit(wide) * scipy.special.expit(-wide), dtype)
 
 
+def test_statistics_are_scipys(dtype):
+    scores, targets, _ = problem(dtype)
+    wide = scores.astype(np.float64)
+    stats = fl.classification_stats(scores, targets)
+    close(stats.log_sum_exp, scipy.special.logsumexp(wide, axis=1), dtype)
+    close(stats.entropy, scipy.special.entr(scipy.special.softmax(wide, axis=1)).sum(axis=1), dtype)
+    np.testing.assert_array_equal(stats.arg_max, scores.argmax(axis=1))
+
+
 def test_activations_are_scipys(dtype):
     x, _, _ = problem(dtype)
     wide = x.astype(np.float64)
@@ -263,6 +272,28 @@ def test_penalties_of_pytorch(dtype):
         value, gradient = penalty.value_and_grad(w)
         close(value, expected.item(), "float64")
         close(gradient, z.grad.numpy(), dtype)
+
+
+def test_statistics_of_scikit_learn(dtype):
+    metrics = oracle("sklearn.metrics")
+    scores, targets, _ = problem(dtype)
+    stats = fl.classification_stats(scores, targets, topk=(1, 2, 5))
+    for k, share in zip(stats.topk, stats.topk_accuracy, strict=True):
+        assert share == metrics.top_k_accuracy_score(targets, scores, k=k, labels=np.arange(12))
+    assert stats.accuracy == metrics.accuracy_score(targets, stats.arg_max)
+    expected = metrics.log_loss(targets, scipy.special.softmax(scores.astype(float), axis=1), labels=np.arange(12))
+    close(stats.perplexity, np.exp(expected), dtype)
+
+
+def test_statistics_of_pytorch(dtype):
+    torch = oracle("torch")
+    scores, targets, _ = problem(dtype)
+    stats = fl.classification_stats(scores, targets, topk=(3,))
+    z = torch.tensor(scores)
+    close(stats.loss, torch.nn.functional.cross_entropy(z, torch.tensor(targets), reduction="none").numpy(), dtype)
+    close(stats.entropy, torch.distributions.Categorical(logits=z).entropy().numpy(), dtype)
+    found = torch.topk(z, 3).indices.numpy()
+    np.testing.assert_array_equal(stats.hits[:, 0], (found == targets[:, None]).any(axis=1))
 
 
 def test_elastic_net_of_scikit_learn():

@@ -22,6 +22,7 @@ from fastloss.losses import (
     SquaredError,
 )
 from fastloss.regularizers import L1, L2, ElasticNet, Regularizer
+from fastloss.statistics import ClassificationStats, classification_stats
 
 __all__ = [
     "ELU",
@@ -30,6 +31,7 @@ __all__ = [
     "AbsoluteError",
     "Activation",
     "BinaryCrossEntropy",
+    "ClassificationStats",
     "ElasticNet",
     "Hinge",
     "Huber",
@@ -49,6 +51,7 @@ __all__ = [
     "SquaredError",
     "Tanh",
     "__version__",
+    "classification_stats",
     "get_num_threads",
     "log_sigmoid",
     "log_softmax",

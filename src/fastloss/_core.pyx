@@ -23,7 +23,7 @@ from numpy import empty, empty_like, ndarray
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
 
 cdef extern from "fastloss.h" nogil:
-    const int FL_KERNELS, FL_OPTIONS
+    const int FL_KERNELS, FL_OPTIONS, FL_STATISTICS
     const int FL_ROWWISE, FL_DISTRIBUTION, FL_ELEMENTWISE, FL_ROW_FUNCTION, FL_ELEMENT_FUNCTION, FL_REGULARIZER
     const int FL_I8, FL_U8, FL_I16, FL_U16, FL_I32, FL_U32, FL_I64, FL_U64, FL_F16, FL_BF16, FL_F32, FL_F64
     ctypedef struct fl_samples:
@@ -51,6 +51,7 @@ cdef extern from "fastloss.h" nogil:
         int64_t ignored
         int some_ignored
         void *l
+        const void *statistics
         char *scratch
         size_t scratch_bytes
         ptrdiff_t classes
@@ -506,7 +507,7 @@ cdef class Kernel:
         cdef fl_check outside = NULL
         cdef int count = threads if rows * call.classes >= 131072 else 1
         cdef int family = fl_kernel_families[index]
-        cdef bint rowwise = family == FL_ROWWISE or family == FL_ROW_FUNCTION
+        cdef bint rowwise = family in (FL_ROWWISE, FL_ROW_FUNCTION, FL_STATISTICS)
         if family == FL_ELEMENTWISE and self.low == self.low:
             outside = active.outside[real]
         elif family == FL_DISTRIBUTION and (call.q.data != NULL or call.entries > 0):

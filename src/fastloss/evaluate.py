@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.array_utils import byte_bounds
 
-from fastloss._core import Kernel, OutOfRange, map_elements, sum_weights
+from fastloss._core import Kernel, OutOfRange, map_elements, row_statistics, sum_weights
 from fastloss.arrays import as_array, is_bfloat16
 from fastloss.distributions import Distribution, read_distribution
 
@@ -149,6 +149,35 @@ def _convert_and_map(kernel: Kernel, x: Named, outputs: tuple[Named, ...], onto:
     return (_total(totals, None), *results)
 
 
+def classify(kernel: Kernel, loss: Loss, scores: Any, targets: Any) -> tuple[Array, Array, Array]:
+    """Return loss, log-sum-exp, entropy and margin of each sample, its arg max and rank, and whether it counts.
+
+    What classes are, and which samples do not count, is what they are for the loss.
+    """
+    scores = _real_array("scores", scores)
+    _check_classes(loss, scores)
+    targets = _class_indices(targets)
+    samples = _samples_shape(loss, scores.shape)
+    _check_shape(loss, targets, samples)
+    work = _work_type(scores)
+    reals, integers = np.empty((4, *samples), work), np.empty((2, *samples), np.int64)
+    counted = np.asarray(np.full(samples, True) if loss.ignore_index is None else targets != loss.ignore_index)
+    rows = np.moveaxis(scores, loss.axis, -1)
+    try:
+        if row_statistics(kernel, rows, targets, reals, integers) is not None:
+            return reals, integers, counted
+    except OutOfRange as bad:
+        _, position, value = bad.args
+        raise _bad_target(loss, position, value, scores.shape) from None
+    _check_targets(loss, scores.shape, targets)
+    for index, _ in _blocks(rows.shape, 1):
+        z, t = _readable(rows[index], work), _readable(targets[index], targets.dtype)
+        parts = np.empty((4, *t.shape), work), np.empty((2, *t.shape), np.int64)
+        row_statistics(kernel, z, t, *parts)
+        reals[:, *index], integers[:, *index] = parts
+    return reals, integers, counted
+
+
 def _convert_and_evaluate(
     loss: Loss, scores: Any, targets: Any, weight: Any, out: Any, hess_out: Any, order: int
 ) -> Any:
@@ -161,12 +190,8 @@ def _convert_and_evaluate(
     if distribution is None:
         targets = _class_indices(targets) if rowwise else _real_array("targets", targets)
     samples = _samples_shape(loss, scores.shape)
-    if distribution is None and targets.shape != samples:
-        expected = "the shape of scores"
-        if rowwise:
-            along = "" if loss.axis == -1 else f" along axis {loss.axis}"
-            expected = f"one class index for each row of scores{along}"
-        raise ValueError(f"targets: expected {expected}, shape {samples}, got shape {targets.shape}")
+    if distribution is None:
+        _check_shape(loss, targets, samples)
     weight = None if weight is None else as_array("sample_weight", weight)
     weights, total_weight = _weights(weight, samples)
     by_class = loss.class_weight is not None or loss.ignore_index is not None
@@ -317,6 +342,15 @@ def _check_classes(loss: Loss, scores: Array) -> None:
             f"margin: expected one number, or numbers of shape ({classes},) or ({classes}, {classes}), got shape "
             f"{np.shape(margins)}"
         )
+
+
+def _check_shape(loss: Loss, targets: Array, samples: tuple[int, ...]) -> None:
+    if targets.shape != samples:
+        expected = "the shape of scores"
+        if loss.family == "rowwise":
+            along = "" if loss.axis == -1 else f" along axis {loss.axis}"
+            expected = f"one class index for each row of scores{along}"
+        raise ValueError(f"targets: expected {expected}, shape {samples}, got shape {targets.shape}")
 
 
 def _class_indices(targets: Any) -> Array:

@@ -6,8 +6,11 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
+import operator
 from collections.abc import Callable
 from typing import Any, Self
+
+import numpy as np
 
 
 def checked_number(name: str, value: Any, expected: str, valid: Callable[[float], bool]) -> float:
@@ -15,6 +18,16 @@ def checked_number(name: str, value: Any, expected: str, valid: Callable[[float]
     if not isinstance(value, numbers.Real) or not math.isfinite(value) or not valid(float(value)):
         raise ValueError(f"{name}: expected {expected}, got {value!r}")
     return float(value)
+
+
+def checked_integer(name: str, value: Any, expected: str = "an integer") -> int:
+    """Return an option as a plain integer, or raise."""
+    try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}: expected {expected}, got {value!r}") from None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -36,7 +36,7 @@ static FL_INLINE void FL_(penalty_group)(const real *w, real *g, const double *o
 }
 
 /* `order` is 0 for the value, 1 with the gradient, 2 if that is added */
-static FL_INLINE double FL_(penalty)(const fl_call *call, ptrdiff_t first, ptrdiff_t last, const int order)
+static double FL_(penalty)(const fl_call *call, ptrdiff_t first, ptrdiff_t last, const int order)
 {
     const real *const w = (const real *)call->z.data;
     real *const g = order > 0 ? (real *)call->g.data : NULL;
@@ -73,13 +73,7 @@ static FL_INLINE double FL_(penalty)(const fl_call *call, ptrdiff_t first, ptrdi
 static double FL_(elastic_net)(const fl_call *call, ptrdiff_t first, ptrdiff_t last)
 {
     const unsigned mode = fl_flush_subnormals();
-    double value;
-    if (!call->g.data)
-        value = FL_(penalty)(call, first, last, 0);
-    else if (call->option[2] == 0)
-        value = FL_(penalty)(call, first, last, 1);
-    else
-        value = FL_(penalty)(call, first, last, 2);
+    const double value = FL_(penalty)(call, first, last, !call->g.data ? 0 : call->option[2] == 0 ? 1 : 2);
     fl_restore_subnormals(mode);
     return value;
 }

@@ -39,7 +39,8 @@
 #define ROW_FUNCTION(name) ROWWISE(name)
 #define ELEMENT_FUNCTION(name) FL_KERNEL(name, FL_(map), FL_(name##_at))
 #define ACTIVATION(name) FL_KERNEL(name, FL_(activate), FL_(name##_at))
-#define REGULARIZER(name) /* drives itself */
+#define REGULARIZER(name) /* these drive themselves */
+#define STATISTICS(name)
 #define KERNEL(family, name) family(name)
 #include "losses.def"
 #undef FL_KERNEL
@@ -51,6 +52,7 @@
 #undef ELEMENT_FUNCTION
 #undef ACTIVATION
 #undef REGULARIZER
+#undef STATISTICS
 
 #if FL_BITS == 32
 #include "half.h"

@@ -34,6 +34,12 @@ typedef struct {
 #define FL_ROWS 64 /* rows whose losses wait for their logarithm together; a multiple of all BUNDLE * LANES and of 8 */
 #define FL_NARROW 64 /* classes up to which a row is a lane */
 
+/* What classification_stats writes, one number per row; the first four are float64 or, for all other scores, float32. */
+typedef struct {
+    void *loss, *log_sum_exp, *entropy, *margin;
+    int64_t *arg_max, *rank;
+} fl_statistics;
+
 /* One evaluation. Pointers that are not needed are NULL. Everything is valid by contract: aligned, in bounds, class
  * indices in [0, classes). g may be z itself; nothing else overlaps. h comes with g. Elementwise arrays are contiguous. */
 typedef struct fl_call fl_call;
@@ -59,6 +65,7 @@ struct fl_call {
     int64_t ignored; /* rowwise: the index of samples that do not count, if some_ignored */
     int some_ignored;
     void *l; /* one per row, type of the scores */
+    const fl_statistics *statistics; /* instead of l, g and h */
     char *scratch; /* for rows of many classes that are not adjacent: scratch_bytes for each thread */
     size_t scratch_bytes;
     ptrdiff_t classes; /* length of a row, 1 for elementwise */
@@ -83,6 +90,7 @@ enum {
     FL_ELEMENT_FUNCTION,
     FL_ACTIVATION,
     FL_REGULARIZER,
+    FL_STATISTICS,
     FL_STRIPWISE = FL_ROWWISE
 };
 

@@ -197,6 +197,32 @@ static inline vec FL_(select_gt)(vec a, vec b, vec x, vec y)
 #endif
 }
 
+/* one more than the count in the lanes where a > b */
+static inline uvec FL_(count_if_gt)(uvec count, vec a, vec b)
+{
+#if FL_VECTOR_BYTES == 64 && FL_BITS == 32
+    return (uvec)_mm512_mask_sub_epi32((__m512i)count, X86_COMPARE(a, b, _CMP_GT_OQ), (__m512i)count,
+                                       _mm512_set1_epi32(-1));
+#elif FL_VECTOR_BYTES == 64
+    return (uvec)_mm512_mask_sub_epi64((__m512i)count, X86_COMPARE(a, b, _CMP_GT_OQ), (__m512i)count,
+                                       _mm512_set1_epi64(-1));
+#elif FL_VECTOR_BYTES
+    return count - (uvec)(a > b); /* true is -1 */
+#else
+    return count + (a > b);
+#endif
+}
+
+/* the sum of the counts of all lanes, as a number with a sign */
+static inline FL_(integer) FL_(total_count)(uvec count)
+{
+    FL_(natural) lane[FL_(lanes)], total = 0;
+    memcpy(lane, &count, sizeof count);
+    for (int i = 0; i < LANES; i++)
+        total += lane[i];
+    return (FL_(integer))total;
+}
+
 /* x where a == b, else y; also y where a or b is NaN */
 static inline vec FL_(select_eq)(vec a, vec b, vec x, vec y)
 {
@@ -295,6 +321,8 @@ static inline int FL_(count_gt)(vec a, vec b)
     return __builtin_popcount(X86_COMPARE(a, b, _CMP_GT_OQ));
 #elif FL_VECTOR_BYTES == 32
     return __builtin_popcount((unsigned)X86(movemask)(X86(cmp)(a, b, _CMP_GT_OQ)));
+#elif defined(X86)
+    return __builtin_popcount((unsigned)X86(movemask)(X86(cmpgt)(a, b)));
 #else
     real x[FL_(lanes)], y[FL_(lanes)];
     int count = 0;

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from fastloss.losses.loss import Loss, Power, Reduction, check_choice, checked_number
+from fastloss.losses.loss import Loss, Power, Reduction, check_choice
+from fastloss.options import checked_number
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -10,15 +10,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from fastloss.losses.loss import (
-    Loss,
-    Power,
-    Reduction,
-    check_choice,
-    checked_class_weight,
-    checked_integer,
-    checked_number,
-)
+from fastloss.losses.loss import Loss, Power, Reduction, check_choice, checked_class_weight
+from fastloss.options import checked_integer, checked_number
 
 Inputs: TypeAlias = Literal["log_probabilities", "probabilities"]
 Form: TypeAlias = Literal["weston-watkins", "crammer-singer"]

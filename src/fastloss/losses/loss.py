@@ -5,9 +5,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import numbers
-import operator
-from collections.abc import Callable
 from typing import Any, ClassVar, Literal, TypeAlias, cast, get_args
 
 import numpy as np
@@ -29,23 +26,6 @@ def check_choice(name: str, value: object, choices: object) -> None:
     if isinstance(value, bool) or value not in allowed:
         expected = ", ".join(repr(choice) for choice in allowed)
         raise ValueError(f"{name}: expected one of {expected}, got {value!r}")
-
-
-def checked_number(name: str, value: Any, expected: str, valid: Callable[[float], bool]) -> float:
-    """Return a finite number as a float, or raise."""
-    if not isinstance(value, numbers.Real) or not math.isfinite(value) or not valid(float(value)):
-        raise ValueError(f"{name}: expected {expected}, got {value!r}")
-    return float(value)
-
-
-def checked_integer(name: str, value: Any, expected: str = "an integer") -> int:
-    """Return an option as a plain integer, or raise."""
-    try:
-        if isinstance(value, (bool, np.bool_)):
-            raise TypeError
-        return operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name}: expected {expected}, got {value!r}") from None
 
 
 def checked_class_weight(value: Any) -> tuple[float, ...] | None:

@@ -8,7 +8,8 @@ import math
 
 import numpy as np
 
-from fastloss.losses.loss import Loss, Reduction, checked_number
+from fastloss.losses.loss import Loss, Reduction
+from fastloss.options import checked_number
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
