@@ -17,7 +17,7 @@ typedef struct {
     real on[FL_STRIP]; /* 0 where a row does not count */
     double others[FL_STRIP], all_beside[FL_STRIP]; /* sums of all but the target, and of all but the largest */
     double weight[FL_STRIP];
-    int relative; /* whether a row has a base */
+    int relative, general; /* whether a row has a base; whether that, a Hessian or rows that do not count need more */
 } FL_(strip);
 
 _Static_assert(sizeof(FL_(strip)) + 64 <= FL_STRIP_BYTES, "a strip does not fit into its scratch memory");
@@ -85,8 +85,9 @@ static FL_INLINE vec FL_(relative_to)(vec x, vec base)
     return FL_(select_eq)(base, zero, x, FL_(select_eq)(x, base, zero, x - base));
 }
 
-static FL_INLINE void FL_(strip_sums)(FL_(strip) *s, const FL_(strip_part) *part, const int general)
+static void FL_(strip_sums)(FL_(strip) *s, const FL_(strip_part) *part)
 {
+    const int general = s->general;
     const vec zero = FL_(splat)(0);
     const ptrdiff_t step = part->z_step;
     for (int v = 0; v < part->vectors; v++) {
@@ -136,18 +137,9 @@ static FL_INLINE void FL_(strip_sums)(FL_(strip) *s, const FL_(strip_part) *part
     }
 }
 
-static void FL_(strip_sums_near)(FL_(strip) *s, const FL_(strip_part) *part)
+static void FL_(strip_derivatives)(FL_(strip) *s, const FL_(strip_part) *part)
 {
-    FL_(strip_sums)(s, part, 0);
-}
-
-static void FL_(strip_sums_general)(FL_(strip) *s, const FL_(strip_part) *part)
-{
-    FL_(strip_sums)(s, part, 1);
-}
-
-static FL_INLINE void FL_(strip_derivatives)(FL_(strip) *s, const FL_(strip_part) *part, const int general)
-{
+    const int general = s->general;
     const vec zero = FL_(splat)(0), one = FL_(splat)(1), half = FL_(splat)((real)0.5);
     const ptrdiff_t step = part->z_step, g_step = part->g_step;
     for (int v = 0; v < part->vectors; v++) {
@@ -192,16 +184,6 @@ static FL_INLINE void FL_(strip_derivatives)(FL_(strip) *s, const FL_(strip_part
         for (int k = 0; k < FL_PART; k++)
             FL_(store)(g + k * g_step, x[k]);
     }
-}
-
-static void FL_(strip_derivatives_near)(FL_(strip) *s, const FL_(strip_part) *part)
-{
-    FL_(strip_derivatives)(s, part, 0);
-}
-
-static void FL_(strip_derivatives_general)(FL_(strip) *s, const FL_(strip_part) *part)
-{
-    FL_(strip_derivatives)(s, part, 1);
 }
 
 /* Sums since the last restart are put aside, in double. */
@@ -281,8 +263,8 @@ static void FL_(read_strip)(const fl_call *call, FL_(strip) *s, ptrdiff_t first,
             s->largest[r] = -(real)INFINITY;
             FL_(strip_origin)(s, r, 0, -FL_FAR);
         }
-        FL_(over_strip)(call, s, first, rows,
-                        s->relative || call->h.data ? FL_(strip_sums_general) : FL_(strip_sums_near), 0);
+        s->general = s->relative || call->h.data;
+        FL_(over_strip)(call, s, first, rows, FL_(strip_sums), 0);
         if (again)
             return;
         for (int r = 0; r < rows; r++) {
@@ -299,38 +281,31 @@ static void FL_(read_strip)(const fl_call *call, FL_(strip) *s, ptrdiff_t first,
 
 /* From the sums of a row to its loss, which takes their place, and to what its derivatives are made of. Exponentials are
  * counted from the largest at last, as they are in other layouts. */
-static void FL_(strip_losses)(FL_(strip) *s, int rows)
+static void FL_(strip_loss)(FL_(strip) *s, int r)
 {
-    for (int r = 0; r < rows; r++)
-        if (s->ceiling[r] > -FL_FAR) {
-            const double powers = FL_(nearest_power)(s->largest[r]);
-            const double lower = fl_power_of_two(FL_(strip_powers)(s, r) - powers);
-            s->others[r] *= lower;
-            s->all_beside[r] *= lower;
-            FL_(strip_origin)(s, r, (real)powers, FL_FAR);
-        }
-    for (int at = 0; at < rows; at += LANES) {
-        const FL_(shift) shift = {.rounder = FL_(load)(s->rounder + at), .lowest = FL_(load)(s->lowest + at)};
-        const vec near = FL_(relative_to)(FL_(load)(s->score + at), FL_(load)(s->base + at));
-        FL_(store)(s->top + at, FL_(exp_shifted)(near, shift));
+    const double ln2 = 0.69314718055994530942, c = (double)s->c[r];
+    double lower = 1;
+    if (s->ceiling[r] > -FL_FAR) {
+        const double powers = FL_(nearest_power)(s->largest[r]);
+        lower = fl_power_of_two(FL_(strip_powers)(s, r) - powers);
+        FL_(strip_origin)(s, r, (real)powers, FL_FAR);
     }
-    for (int r = 0; r < rows; r++) {
-        const double others = s->others[r], picked = (double)s->top[r];
-        const FL_(row) row = {
-            .others = others,
-            .picked = picked,
-            .offset = s->base[r] != 0 ? (double)s->base[r] : FL_(strip_powers)(s, r) * 0.69314718055994530942,
-        };
-        const double sum = others + picked, c = (double)s->c[r];
-        const fl_log_form loss = FL_(log_of_sum_less)(&row, s->score[r]);
-        s->factor[r] = (real)(c / sum);
-        s->at_target[r] = (real)(0 - c * (others / sum));
-        s->inverse[r] = (real)(1 / sum);
-        s->beside[r] = (real)(s->all_beside[r] / sum);
-        s->sum[r] = (real)(others / sum);
-        s->others[r] = s->weight[r] != 0 ? loss.inside : 0;
-        s->all_beside[r] = s->weight[r] != 0 ? loss.plus : 0;
-    }
+    const vec score = FL_(relative_to)(FL_(splat)(s->score[r]), FL_(splat)(s->base[r]));
+    const FL_(shift) shift = {.rounder = FL_(splat)(s->rounder[r]), .lowest = FL_(splat)(s->lowest[r])};
+    const FL_(row) row = {
+        .others = s->others[r] * lower,
+        .picked = (double)FL_(first_lane)(FL_(exp_shifted)(score, shift)),
+        .offset = s->base[r] != 0 ? (double)s->base[r] : FL_(strip_powers)(s, r) * ln2,
+    };
+    const double sum = row.others + row.picked;
+    const fl_log_form loss = FL_(log_of_sum_less)(&row, (double)s->score[r]);
+    s->factor[r] = (real)(c / sum);
+    s->at_target[r] = (real)(0 - c * (row.others / sum));
+    s->inverse[r] = (real)(1 / sum);
+    s->beside[r] = (real)(s->all_beside[r] * lower / sum);
+    s->sum[r] = (real)(row.others / sum);
+    s->others[r] = s->weight[r] != 0 ? loss.inside : 0;
+    s->all_beside[r] = s->weight[r] != 0 ? loss.plus : 0;
 }
 
 /* whether there is no option that asks more of a row than its sums */
@@ -363,11 +338,11 @@ static double FL_(softmax_cross_entropy_strips)(const fl_call *call, ptrdiff_t f
             }
         }
         FL_(read_strip)(call, s, start, rows);
-        FL_(strip_losses)(s, rows);
+        for (int r = 0; r < rows; r++)
+            FL_(strip_loss)(s, r);
+        s->general |= !all;
         if (call->g.data)
-            FL_(over_strip)(
-                call, s, start, rows,
-                call->h.data || s->relative || !all ? FL_(strip_derivatives_general) : FL_(strip_derivatives_near), 1);
+            FL_(over_strip)(call, s, start, rows, FL_(strip_derivatives), 1);
         for (int r = 0; r < rows; r += FL_ROWS) {
             const int n = rows - r < FL_ROWS ? rows - r : FL_ROWS;
             double *const inside = s->others + r, *const plus = s->all_beside + r;
