@@ -18,7 +18,10 @@ def loss_classes() -> dict[str, type[Loss]]:
     return {
         value.kernel.replace("_", "-"): value
         for value in public
-        if isinstance(value, type) and issubclass(value, Loss) and value is not Loss
+        if isinstance(value, type)
+        and issubclass(value, Loss)
+        and hasattr(value, "kernel")
+        and value.target_kind != "distribution"  # files of targets hold a number per sample
     }
 
 

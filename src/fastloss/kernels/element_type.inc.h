@@ -2,6 +2,7 @@
  *
  * Everything of one element type, in the order in which it builds on itself. */
 #include "vec.inc.h"
+#include "lanes.inc.h"
 #include "math.inc.h"
 #if FL_BITS == 64
 #include "log_form.h"
