@@ -9,7 +9,7 @@ import sys
 import zipfile
 from pathlib import PurePosixPath
 
-LARGEST = 1_100_000  # "a wheel of about a megabyte"
+LARGEST = 1_150_000  # "a wheel of about a megabyte"
 
 NEEDED = (
     r"fastloss/__init__\.py",

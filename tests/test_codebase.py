@@ -242,7 +242,7 @@ def _options(kind):
 def test_every_instruction_set_of_the_list_is_in_the_build_table():
     listed = re.findall(r"^ISA\((\w+),", (KERNELS / "isas.def").read_text(), flags=re.MULTILINE)
     build = (PACKAGE / "meson.build").read_text()
-    assert set(listed) == set(X, build))
+    assert set(listed) == set(re.findall(r"\['(\w+)', (?:\[|fast)", build))
     order = [name for name in listed if name in _core.isas()]
     assert order == list(_core.isas())
 

@@ -260,7 +260,7 @@ cdef class Kernel:
         return self.class_weight == NULL or self.class_weights == call.classes
 
     def sum_weights(self, targets, weight, ptrdiff_t classes):
-        """The sum of the weights of contiguous samples, and how many are not 0; targets as `direct` takes them, good."""
+        """The sum of the weights of contiguous samples, and how many are not 0; targets good ones, as for `direct`."""
         cdef fl_call call
         cdef Views views
         cdef int index
