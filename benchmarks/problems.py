@@ -81,7 +81,9 @@ def make(variant: str, dtype: str, shape: tuple[int, int]) -> Problem:
     loss = getattr(losses, name)(**options)
     random = np.random.default_rng(0)
     scores = (3 * random.standard_normal(shape)).astype(dtype)
-    if loss.family == "rowwise":
+    if loss.target_kind == "distribution":
+        targets = random.dirichlet(np.ones(shape[-1]), size=shape[:-1]).astype(dtype)
+    elif loss.family == "rowwise":
         targets = random.integers(shape[-1], size=shape[:-1])
     else:
         fractions = random.random(shape)
@@ -90,8 +92,8 @@ def make(variant: str, dtype: str, shape: tuple[int, int]) -> Problem:
         elif loss.target_kind == "count":
             fractions = np.floor(8 * fractions)
         targets = fractions.astype(dtype)
-        if loss.score_range[1] == 1:
-            scores = (1 / (1 + np.exp(-scores.astype(np.float64)))).astype(dtype)
+    if loss.score_range[1] == 1:
+        scores = (1 / (1 + np.exp(-scores.astype(np.float64)))).astype(dtype)
     definition = getattr(reference, name)(**options)
     return Problem(
         loss=loss,
