@@ -89,7 +89,8 @@ cdef object statistics_of_views(
     call.classes = z.shape[z.ndim - 1]
     if call.classes == 0 or t.ndim != z.ndim - 1 or not same_shape(z, t, t.ndim):
         return None
-    kernel.samples_by_class(&call, FL_F32)
+    if not kernel.samples_by_class(&call, real_kind(z)):
+        return None
     for axis in range(t.ndim):
         rows *= t.shape[axis]
     if (
