@@ -83,6 +83,8 @@ def make(variant: str, dtype: str, shape: tuple[int, int]) -> Problem:
     scores = (3 * random.standard_normal(shape)).astype(dtype)
     if loss.target_kind == "distribution":
         targets = random.dirichlet(np.ones(shape[-1]), size=shape[:-1]).astype(dtype)
+    elif loss.target_kind == "number and variance":
+        targets = scores[::-1].copy(), (random.random(shape) + 0.5).astype(dtype)
     elif loss.family == "rowwise":
         targets = random.integers(shape[-1], size=shape[:-1])
     else:

@@ -18,7 +18,7 @@ from typing import Literal, get_args, get_origin, get_type_hints
 import hypothesis
 import numpy as np
 import pytest
-from catalogue import definitions
+from catalogue import definitions, pairwise
 from domains import into_domain
 
 import fastloss
@@ -37,7 +37,7 @@ SHAPES = [
 # Where there are no classes, the number of elements counts: around a group, some groups, more than share a logarithm.
 ELEMENT_SHAPES = [(1, 1), (2, 3), (5, 3), (1, 16), (17, 1), (9, 7), (65, 10), (2, 1025)]
 
-# Up to so many, all combinations of the options of a loss are tested; of more, some in which any two values meet.
+# Up to so many, all combinations of the options of a rowwise loss are tested; else some in which any two values meet.
 MOST_COMBINATIONS = 16
 
 # Options that are not finite sets: the values to test. A margin that no binary number is equal to, and that float32
@@ -45,15 +45,19 @@ MOST_COMBINATIONS = 16
 # weights of classes and ignored samples give what weights of samples give, which `test_weights_by_class.py` is about.
 # The options of softmax cross-entropy and its other forms of targets are what `test_distributions.py` is about.
 OTHER_OPTIONS = {
+    "SigmoidCrossEntropy.focal_gamma": (0.0, 2.0, 0.7),
+    "SigmoidCrossEntropy.label_smoothing": (0.0, 0.1),
     "axis": (-1,),
     "class_weight": (None,),
     "delta": (0.3,),
+    "focal_alpha": (None, 0.25),
     "focal_gamma": (0.0,),
     "ignore_index": (None,),
     "label_smoothing": (0.0,),
     "log_input": (True, False),
     "logit_cap": (None,),
     "margin": (0.3,),
+    "pos_weight": (None, 3.5),
     "quantile": (0.9,),
     "temperature": (1.0,),
     "z_loss": (0.0,),
@@ -98,30 +102,17 @@ def variants(module):
         choices = {
             field.name: get_args(hints[field.name])
             if get_origin(hints[field.name]) is Literal
-            else OTHER_OPTIONS[field.name]
+            else OTHER_OPTIONS.get(f"{name}.{field.name}") or OTHER_OPTIONS[field.name]
             for field in fields(kind)
             if field.init and not (field.name == "reduction" and kind.family == "elementwise")
         }
-        for values in combinations(list(choices.values())):
-            loss = kind(**dict(zip(choices, values, strict=True)))
-            if kind.family == "elementwise":
-                found += [loss.replace(reduction="none"), loss.replace(reduction=next(reductions))]
-            else:
-                found.append(loss)
-    return found
-
-
-def combinations(choices):
-    """Return all combinations of values, or if these are many, some in which any two values meet."""
-    every = list(itertools.product(*choices))
-    if len(every) <= MOST_COMBINATIONS:
-        return every
-    pairs = [set(itertools.combinations(enumerate(values), 2)) for values in every]
-    missing, found = set().union(*pairs), []
-    while missing:
-        best = max(range(len(every)), key=lambda index: len(pairs[index] & missing))
-        found.append(every[best])
-        missing -= pairs[best]
+        if kind.family == "elementwise":
+            losses = [kind(**options) for options in pairwise(choices)]
+            found += [loss.replace(reduction=how) for loss in losses for how in ("none", next(reductions))]
+        else:
+            every = [dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values())]
+            few = every if len(every) <= MOST_COMBINATIONS else pairwise(choices)
+            found += [kind(**options) for options in few]
     return found
 
 
@@ -142,7 +133,8 @@ def label(value):
 LOSSES = [
     loss
     for loss in variants(fastloss.losses)
-    if loss.target_kind != "distribution" and not isinstance(loss, fastloss.NegativeLogLikelihood)
+    if loss.target_kind not in {"distribution", "number and variance"}
+    and not isinstance(loss, fastloss.NegativeLogLikelihood)
 ]
 SHAPES_BY_FAMILY = {"rowwise": SHAPES, "elementwise": ELEMENT_SHAPES}
 AXES = {
@@ -217,9 +209,11 @@ def exact(loss, scores, targets, sample_weight=None):
         if loss.family == "elementwise":
             t = np.asarray(targets, dtype=np.longdouble)
             w = np.abs(_extended.loss.weights(sample_weight, t.shape))
-        if type(loss).__name__ == "SigmoidCrossEntropy":
+        if type(loss).__name__ == "SigmoidCrossEntropy" and loss._kernel_name() == loss.kernel:
             # p - t is as exact as the target is.
             gradient_size = gradient_size + w * np.minimum(t, 1 - t)
+        elif type(loss).__name__ == "SigmoidCrossEntropy":
+            value_size, gradient_size, hessian_size = _sigmoid_sizes(loss, scores.astype(np.longdouble), t, w, dtype)
         if type(loss).__name__ == "Poisson":
             # mean - t log mean may be 0, and mean - t: they are as exact as their terms are.
             mean = np.exp(scores.astype(np.longdouble)) if loss.log_input else scores.astype(np.longdouble)
@@ -243,6 +237,38 @@ def exact(loss, scores, targets, sample_weight=None):
         value_allowance=allowance(VALUE_ULP, value_size) if total else 0,
         gradient_allowance=allowance(DERIVATIVE_ULP, gradient_size) if total else 0,
         hessian_allowance=allowance(DERIVATIVE_ULP, hessian_size) if total else 0,
+    )
+
+
+def _sigmoid_sizes(loss, z, t, w, dtype):
+    """Return how large the terms are of which the losses and derivatives of weighted scores are sums.
+
+    The part m that is on the wrong side is a few units off, and a power of it as many times more; of one that is no
+    root, the logarithm is rounded, too. A power below the normal range is 0, as is p (1 - p), before they are weighted.
+    """
+    definition = _extended.SigmoidCrossEntropy(**options_of(loss))
+    t = np.where(t == (np.nan if loss.ignore_index is None else loss.ignore_index), 0, t)
+    weight, (t, f) = definition.positive_weight(z.shape), definition.smooth(t)
+    p, q = _extended.sigmoid(z), _extended.sigmoid(-z)
+    product, gamma = _extended.functions.product, definition.focal_gamma
+    loss_size = product(weight * t, _extended.softplus(-z)) + product(f, _extended.softplus(z))
+    m = t * q + f * p
+    rate = np.abs(f - t) * np.where(m == 0, 1, p * q / m)
+    power = m**gamma * (1 + gamma)
+    if gamma % 0.5 != 0:
+        power = power * (1 - np.where(m == 0, 0, gamma % 1 * np.log(m)))
+    floor = np.finfo(dtype).tiny / np.finfo(dtype).eps
+    if gamma > 0:
+        power = power + floor
+    if definition.focal_alpha is not None:
+        power = power * (definition.focal_alpha * t + (1 - definition.focal_alpha) * f)
+    slope = f * p + weight * t * q
+    bend = gamma * (np.abs(gamma - 1) * rate**2 + rate * np.abs(q - p))
+    curvature = (f + weight * t) * (p * q + floor)
+    return (
+        w * product(power, loss_size),
+        w * power * (product(gamma * rate, loss_size) + slope),
+        w * power * (product(bend, loss_size) + 2 * gamma * rate * slope + curvature),
     )
 
 

@@ -36,7 +36,10 @@ def test_options_of_a_loss_come_before_those_of_all():
         "MulticlassHinge(form='weston-watkins', margin=1.0, power=1, axis=-1, class_weight=None, ignore_index=None, "
         "reduction='mean')"
     )
-    assert repr(fl.SigmoidCrossEntropy()) == "SigmoidCrossEntropy(reduction='mean')"
+    assert repr(fl.SigmoidCrossEntropy()) == (
+        "SigmoidCrossEntropy(pos_weight=None, label_smoothing=0.0, focal_gamma=0.0, focal_alpha=None, "
+        "ignore_index=None, reduction='mean')"
+    )
 
 
 def test_readable_repr_that_is_also_code(loss):
@@ -116,6 +119,7 @@ def test_options_are_keywords(loss):
 
 def test_every_option_is_checked(loss):
     also_right = {"class_weight": {(1,)}, "margin": {(1,)}, "ignore_index": {-1}}
+    also_right |= {"focal_alpha": {None}, "pos_weight": {None, (1,)}}
     for name, right in options_of(loss).items():
         for wrong in {"no such value", None, -1, (1,)} - {right} - also_right.get(name, set()):
             with pytest.raises((ValueError, TypeError), match=name):

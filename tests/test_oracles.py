@@ -363,6 +363,41 @@ def test_elementwise_losses_of_pytorch(dtype):
             close(gradient, z.grad.numpy(), dtype, ulp=256)
 
 
+def test_gaussian_nll_of_pytorch(dtype):
+    torch = oracle("torch")
+    z, _, _ = problem(dtype)
+    random = np.random.default_rng(11)
+    t, v = random.normal(size=z.shape).astype(dtype), random.uniform(0.1, 5, size=(len(z), 1)).astype(dtype)
+    for reduction in ("mean", "sum", "none"):
+        scores = torch.tensor(z, requires_grad=True)
+        expected = torch.nn.functional.gaussian_nll_loss(scores, torch.tensor(t), torch.tensor(v), reduction=reduction)
+        expected.sum().backward()
+        value, gradient = fl.GaussianNLL(reduction=reduction).value_and_grad(z, (t, v))
+        # (log v + d^2 / v) / 2 may cancel
+        assert_allclose(value, expected.detach().numpy(), rtol=64 * np.finfo(dtype).eps, atol=64 * np.finfo(dtype).eps)
+        close(gradient, scores.grad.numpy(), dtype)
+
+
+@pytest.mark.parametrize("pos_weight", [0.25, 4.0, "each"])
+def test_positive_weights_of_pytorch(dtype, pos_weight):
+    torch = oracle("torch")
+    z, _, _ = problem(dtype)
+    t = np.random.default_rng(12).choice([0.0, 1.0, 0.3], size=z.shape).astype(dtype)
+    weights = np.linspace(0.5, 3, z.shape[1]).astype(dtype) if pos_weight == "each" else dtype_of(pos_weight, dtype)
+    for reduction in ("mean", "sum", "none"):
+        scores = torch.tensor(z, requires_grad=True)
+        function = torch.nn.functional.binary_cross_entropy_with_logits
+        expected = function(scores, torch.tensor(t), pos_weight=torch.tensor(weights), reduction=reduction)
+        expected.sum().backward()
+        value, gradient = fl.SigmoidCrossEntropy(pos_weight=weights, reduction=reduction).value_and_grad(z, t)
+        close(value, expected.detach().numpy(), dtype, ulp=256)
+        assert_allclose(gradient, scores.grad.numpy(), rtol=0, atol=64 * np.finfo(dtype).eps)
+
+
+def dtype_of(number, dtype):
+    return np.asarray(number, dtype)
+
+
 def _with(function, **options):
     return lambda *arguments, **more: function(*arguments, **options, **more)
 

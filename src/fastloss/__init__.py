@@ -8,6 +8,7 @@ from fastloss.functions import log_sigmoid, log_softmax, logsumexp, sigmoid, sof
 from fastloss.losses import (
     AbsoluteError,
     BinaryCrossEntropy,
+    GaussianNLL,
     Hinge,
     Huber,
     KLDivergence,
@@ -33,6 +34,7 @@ __all__ = [
     "BinaryCrossEntropy",
     "ClassificationStats",
     "ElasticNet",
+    "GaussianNLL",
     "Hinge",
     "Huber",
     "KLDivergence",

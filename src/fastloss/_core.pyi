@@ -33,6 +33,8 @@ class Kernel:
         of_distributions: str | None = None,
         of_labels: bool = True,
         margins: tuple[Any, ...] | None = None,
+        of_pairs: bool = False,
+        places: tuple[float, ...] | None = None,
     ) -> None: ...
     def sum_weights(self, targets: object, weight: object, classes: int) -> tuple[float, float]: ...
     def direct(

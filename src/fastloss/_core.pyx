@@ -24,7 +24,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
 
 cdef extern from "fastloss.h" nogil:
     const int FL_KERNELS, FL_OPTIONS, FL_STATISTICS
-    const int FL_ROWWISE, FL_DISTRIBUTION, FL_ELEMENTWISE, FL_ROW_FUNCTION, FL_ELEMENT_FUNCTION, FL_REGULARIZER
+    const int FL_ROWWISE, FL_DISTRIBUTION, FL_PAIRED, FL_ELEMENTWISE
+    const int FL_ROW_FUNCTION, FL_ELEMENT_FUNCTION, FL_REGULARIZER
     const int FL_I8, FL_U8, FL_I16, FL_U16, FL_I32, FL_U32, FL_I64, FL_U64, FL_F16, FL_BF16, FL_F32, FL_F64
     ctypedef struct fl_samples:
         const char *data
@@ -48,6 +49,8 @@ cdef extern from "fastloss.h" nogil:
         const double *class_weight
         const double *margins
         const void *costs
+        fl_samples second
+        ptrdiff_t cycle
         int64_t ignored
         int some_ignored
         void *l
@@ -65,10 +68,12 @@ cdef extern from "fastloss.h" nogil:
         fl_check outside[3]
         fl_check bad_score[3]
         fl_check bad_row
+        fl_check bad_variance
         fl_check improbable[3]
         ptrdiff_t (*bad_label)(const fl_call *call, ptrdiff_t count)
         double (*sum_weights)(const fl_call *call, ptrdiff_t rows, double *count)
         double (*sum_distribution_weights)(const fl_call *call, ptrdiff_t rows, double *count)
+        double (*sum_element_weights)(const fl_call *call, ptrdiff_t rows, double *count)
     const char *fl_kernel_names[1000]
     const int fl_kernel_families[1000]
     const fl_table *fl_select(const char *name)
@@ -96,61 +101,10 @@ version = FL_VERSION.decode()
 compiler = FL_COMPILER.decode()
 
 
-def losses():
-    """Names of the loss kernels, as in losses.def."""
-    return tuple(name for name in _names if fl_kernel_families[_names[name]] <= FL_ELEMENTWISE)
-
-
-def functions():
-    """Names of the function kernels, as in losses.def."""
-    return tuple(name for name in _names if FL_ROW_FUNCTION <= fl_kernel_families[_names[name]] <= FL_ELEMENT_FUNCTION)
-
-
-def isas(*, built=False):
-    """Instruction sets that run here, or all that were built; best first."""
-    cdef int index = 0, runs = 0
-    cdef const char *name
-    found = []
-    while True:
-        name = fl_isa_name(index, &runs)
-        if name == NULL:
-            return tuple(found)
-        if runs or built:
-            found.append(name.decode())
-        index += 1
-
-
-def active_isa():
-    """The instruction set in use."""
-    return active.name.decode()
-
-
-def use_isa(str name):
-    """Use the named instruction set from the next call on."""
-    global active
-    cdef bytes encoded = name.encode()
-    cdef const fl_table *table = fl_select(encoded)
-    if table == NULL:
-        raise ValueError(
-            f"instruction set {name!r}: expected one of {', '.join(isas())}, which run on this machine"
-        )
-    active = table
-
-
-def use_threads(int count):
-    """Use at most `count` threads from the next call on."""
-    global threads
-    threads = count
-
-
-def thread_count():
-    """How many threads a large call uses."""
-    return threads
-
-
 cdef dict _names = {fl_kernel_names[i].decode(): i for i in range(FL_KERNELS)}
 
 
+include "running.pxi"
 include "buffers.pxi"
 include "numbers.pxi"
 include "dlpack.pxi"
@@ -158,8 +112,9 @@ include "dlpack.pxi"
 
 cdef void without_samples(fl_call *call) noexcept:
     """What holds where there are no targets and no weights."""
-    call.y.data = call.w.data = NULL
-    call.y.repeat = call.w.repeat = 1
+    call.y.data = call.w.data = call.second.data = NULL
+    call.y.repeat = call.w.repeat = call.second.repeat = 1
+    call.cycle = 0
     call.t = call.l = call.g.data = call.h.data = call.q.data = NULL
     call.ahead_z = call.ahead_g = NULL
     call.entries = call.some_ignored = 0
@@ -186,30 +141,33 @@ cdef class Kernel:
     `low` and `high` bound the targets of an elementwise loss, 0 and `score_high` its scores; NaN: no check. Targets in
     [-1, 1] are signs. `class_weight`, a tuple, and `ignore_index` are for classes. `of_distributions` names the kernel
     for targets that are distributions, and `of_labels` says whether they may be class indices. `margins` are one number
-    per class, or rows of one per pair.
+    per class, or rows of one per pair. `of_pairs` says that targets come with variances; `places` are one weight for
+    each place on the last axis.
     """
 
     cdef int index, family, of_distributions
-    cdef bint of_labels
+    cdef bint of_labels, of_pairs
     cdef bint mean, each, counted
     cdef double low, high, score_high
     cdef double option[8]
     cdef double *class_weight
     cdef double *margins
     cdef void *costs[2]
-    cdef ptrdiff_t class_weights, margin_classes
+    cdef double *places
+    cdef ptrdiff_t class_weights, margin_classes, place_count
     cdef bint some_ignored
     cdef int64_t ignored
 
     def __init__(
         self, str name, str reduction="sum", tuple options=(), double low=float("nan"), double high=float("nan"),
         double score_high=float("nan"), tuple class_weight=None, ignore_index=None, str of_distributions=None,
-        bint of_labels=True, tuple margins=None,
+        bint of_labels=True, tuple margins=None, bint of_pairs=False, tuple places=None,
     ):
         cdef ptrdiff_t i
         self.index = _names[name]
         self.of_distributions = _names.get(of_distributions, -1)
         self.of_labels = of_labels
+        self.of_pairs = of_pairs
         self.family = fl_kernel_families[self.index]
         self.counted = reduction == "batch_mean"
         self.mean = reduction == "mean" or self.counted
@@ -227,6 +185,9 @@ cdef class Kernel:
         if class_weight is not None:
             self.class_weights = len(class_weight)
             self.class_weight = numbers(class_weight)
+        if places is not None:
+            self.place_count = len(places)
+            self.places = numbers(places)
         if margins is not None:
             self.margin_classes = len(margins)
             if margins and type(margins[0]) is tuple:
@@ -242,9 +203,10 @@ cdef class Kernel:
     cdef void release(self) noexcept:
         free(self.class_weight)
         free(self.margins)
+        free(self.places)
         free(self.costs[0])
         free(self.costs[1])
-        self.class_weight = self.margins = NULL
+        self.class_weight = self.margins = self.places = NULL
         self.costs[0] = self.costs[1] = NULL
 
     cdef bint samples_by_class(self, fl_call *call, int real) noexcept:
@@ -263,15 +225,23 @@ cdef class Kernel:
         """The sum of the weights of contiguous samples, and how many are not 0; targets good ones, as for `direct`."""
         cdef fl_call call
         cdef Views views
-        cdef int index
+        cdef int index, real
         cdef ptrdiff_t rows
         cdef double total, count
-        probabilities = targets[1] if type(targets) is tuple else targets
+        cdef Py_buffer *t
+        numbers_of = targets[1] if type(targets) is tuple else targets
         views.count = 0
         without_samples(&call)
         call.classes = classes
         try:
-            index = self.take_targets(targets, &views, &call, FL_F32 if probabilities.dtype.char == "f" else FL_F64, 1)
+            if self.family == FL_ELEMENTWISE or self.family == FL_PAIRED:
+                t = take(&views, targets, 0)
+                call.t = t.buf
+                call.t_kind = real_kind(t)
+                index = self.index
+            else:
+                real = FL_F32 if numbers_of.dtype.char == "f" else FL_F64
+                index = self.take_targets(targets, &views, &call, real, 1)
             rows = 0 if index < 0 else views.view[0].shape[0]
             if index < 0 or not self.samples_by_class(&call, 0) or (
                 weight is not None and not self.take_weights(weight, &views, &call, &views.view[0], 1)
@@ -285,6 +255,8 @@ cdef class Kernel:
     cdef double summed_weights(self, const fl_call *call, int index, ptrdiff_t rows, double *count) noexcept:
         if fl_kernel_families[index] == FL_DISTRIBUTION:
             return active.sum_distribution_weights(call, rows, count)
+        if call.t != NULL:
+            return active.sum_element_weights(call, rows, count)
         return active.sum_weights(call, rows, count)
 
     cdef int take_targets(
@@ -322,6 +294,34 @@ cdef class Kernel:
         if self.of_distributions < 0 or not goes_with(t, real) or t.ndim != sample_axes + 1 or not rows_of(t, &call.q):
             return -1
         return self.of_distributions if t.shape[sample_axes] == call.classes else -1
+
+    cdef Py_buffer *take_elements(self, object targets, Views *views, fl_call *call, Py_buffer *z, int real):
+        """See where the targets of elements lie, and what comes with them; NULL if they cannot be read so."""
+        cdef Py_buffer *t
+        cdef Py_buffer *v
+        first = targets
+        if self.of_pairs:
+            if type(targets) is not tuple or len(targets) != 2 or type(targets[1]) is not plain:
+                return NULL
+            first = targets[0]
+        t = take(views, first, 0) if type(first) is plain else NULL
+        if not goes_with(t, real) or not flat(z, &call.z) or not contiguous(t) or t.ndim != z.ndim:
+            return NULL
+        if self.of_pairs:
+            v = take(views, targets[1], 0)
+            if not goes_with(v, real) or not spread_over(v, z, &call.second):
+                return NULL
+        elif self.places != NULL:
+            if z.ndim == 0 or z.shape[z.ndim - 1] != self.place_count:
+                return NULL
+            call.cycle = self.place_count
+            call.second.data = <const char *>self.places
+            call.second.stride = 8
+            call.second.kind = FL_F64
+        call.t = t.buf
+        call.t_kind = real_kind(t)
+        self.samples_by_class(call, real)
+        return t
 
     def direct(self, scores, targets, weight, out, hess_out, int order, divisor=None):
         """Evaluate if every argument can be read and written where it lies, else return None.
@@ -372,13 +372,9 @@ cdef class Kernel:
                 return None
             t = &views.view[1]
         else:
-            t = take(views, targets, 0) if type(targets) is plain else NULL
-            if not goes_with(t, real) or not flat(z, &call.z) or not contiguous(t) or t.ndim != sample_axes:
+            t = self.take_elements(targets, views, &call, z, real)
+            if t == NULL:
                 return None
-            call.t = t.buf
-            call.t_kind = real_kind(t)
-            call.classes = 1
-            self.samples_by_class(&call, real)
         if not same_shape(z, t, sample_axes):
             return None
         for axis in range(sample_axes):
@@ -438,9 +434,10 @@ cdef class Kernel:
             call.scale = 1 / divisor if self.mean else 1
             if self.score_high == self.score_high:
                 self.check_scores(&call, rows, scores, targets)
-            bad = self.run(&call, index, rows, &total)
+            bad = self.run(&call, index, rows, &total, given_divisor is not None)
             if bad >= 0:
-                raise OutOfRange("targets", bad, targets.reshape(-1)[bad] if index == self.index else None)
+                known = index == self.index and not self.of_pairs
+                raise OutOfRange("targets", bad, targets.reshape(-1)[bad] if known else None)
             if self.mean and given_divisor is None:
                 total = total / divisor
         value = total if each is None else each
@@ -498,7 +495,7 @@ cdef class Kernel:
                 return False
         return True
 
-    cdef ptrdiff_t run(self, fl_call *call, int index, ptrdiff_t rows, double *total) except -2:
+    cdef ptrdiff_t run(self, fl_call *call, int index, ptrdiff_t rows, double *total, bint checked=False) except -2:
         """Without the GIL, unless it is sooner done than given back; returns the index of a bad target or -1."""
         cdef ptrdiff_t bad = -1
         cdef void *scratch = NULL
@@ -508,7 +505,9 @@ cdef class Kernel:
         cdef int count = threads if rows * call.classes >= 131072 else 1
         cdef int family = fl_kernel_families[index]
         cdef bint rowwise = family in (FL_ROWWISE, FL_ROW_FUNCTION, FL_STATISTICS)
-        if family == FL_ELEMENTWISE and self.low == self.low:
+        if self.of_pairs and not checked:
+            outside = active.bad_variance
+        elif (family == FL_ELEMENTWISE or family == FL_PAIRED) and call.low == call.low:
             outside = active.outside[real]
         elif family == FL_DISTRIBUTION and (call.q.data != NULL or call.entries > 0):
             outside = active.improbable[real]

@@ -177,6 +177,22 @@ cdef bint samples_of(const Py_buffer *view, fl_samples *samples, int kind) noexc
     return contiguous(view)
 
 
+cdef bint spread_over(const Py_buffer *view, const Py_buffer *z, fl_samples *samples) noexcept:
+    """One number for each element of z, for each row of it, or for all."""
+    cdef int axis, last = z.ndim - 1
+    if not samples_of(view, samples, real_kind(view)):
+        return False
+    if view.ndim == 0:
+        for axis in range(z.ndim):
+            samples.repeat *= max(z.shape[axis], 1)
+        return True
+    if view.ndim != z.ndim or not same_shape(view, z, last):
+        return False
+    if view.shape[last] != z.shape[last]:
+        samples.repeat = z.shape[last]
+    return view.shape[last] == z.shape[last] or view.shape[last] == 1
+
+
 cdef struct Views:
     # the buffers of one call, given back when it ends
     Py_buffer view[8]

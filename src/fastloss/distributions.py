@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Targets that are distributions over the classes: all probabilities of a sample, or some with their classes."""
+"""Targets that are distributions: all probabilities of a sample, some with their classes, or means and variances."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ Array = npt.NDArray[Any]
 
 
 def read_distribution(loss: Loss, targets: Any, shape: tuple[int, ...]) -> Distribution | None:
-    """Return the distribution that targets are, of scores of this shape, or None where they are class indices."""
+    """Return the distribution that targets are, of scores of this shape, or None where each is a number."""
+    if loss.target_kind == "number and variance":
+        return Normal(targets, shape)
     if loss.distribution_kernel is None:
         return None
     if loss.target_kind == "class index":
@@ -106,6 +108,43 @@ class Entries(Distribution):
         y = np.require(self.indices[index], None, ["C_CONTIGUOUS", "ALIGNED"])
         p = np.require(self.probabilities[index], dtype, ["C_CONTIGUOUS", "ALIGNED"])
         return (y.reshape(-1, y.shape[-1]), p.reshape(-1, p.shape[-1])) if flat else (y, p)
+
+
+class Normal(Distribution):
+    """A mean for each score, and a variance for each, for each row, or for all."""
+
+    def __init__(self, targets: Any, shape: tuple[int, ...]) -> None:
+        if not isinstance(targets, tuple) or len(targets) != 2:
+            raise TypeError(f"targets: expected a tuple (target, variance), got {type(targets).__name__}")
+        self.mean, self.variance = (as_array(f"targets[{i}]", part) for i, part in enumerate(targets))
+        for i, part in enumerate((self.mean, self.variance)):
+            real = part.dtype.kind in "biu" or (part.dtype.kind == "f" and part.dtype.itemsize <= 8)
+            if not real and not is_bfloat16(part):
+                raise TypeError(f"targets[{i}]: expected real numbers of at most 64 bits, got dtype {part.dtype}")
+        if self.mean.shape != shape:
+            raise ValueError(f"targets[0]: expected the shape of scores, {shape}, got shape {self.mean.shape}")
+        if self.variance.shape not in {shape, (*shape[:-1], *(1 for _ in shape[-1:])), ()}:
+            raise ValueError(
+                f"targets[1]: expected the shape of scores, {shape}, a last axis of length 1, or one number, got shape "
+                f"{self.variance.shape}"
+            )
+        self.shape = shape
+        self.whole = self.mean, self.variance
+        self.arrays = {"targets[0]": self.mean, "targets[1]": self.variance}
+
+    def check(self, loss: Loss) -> None:
+        bad = ~((self.variance > 0) & (self.variance < np.inf))
+        if bad.any():
+            where, value = _first(bad, self.variance)
+            at = "" if where == () else f" at position {where}"
+            raise ValueError(f"targets[1]: expected variances that are finite and positive, got {value}{at}")
+
+    def block(self, index: Any, dtype: np.dtype[Any], flat: bool = False) -> Any:
+        limits = np.finfo(dtype)
+        variance = np.broadcast_to(self.variance, self.shape)[index]
+        if self.variance.dtype.kind == "f" and self.variance.dtype.itemsize > dtype.itemsize:
+            variance = variance.clip(limits.tiny, limits.max)  # what the narrower type has no number for
+        return tuple(np.require(part, dtype, ["C_CONTIGUOUS", "ALIGNED"]) for part in (self.mean[index], variance))
 
 
 def _is_pair(targets: Any) -> bool:

@@ -186,6 +186,7 @@ def _convert_and_evaluate(
     rowwise = loss.family == "rowwise"
     if rowwise:
         _check_classes(loss, scores)
+    _check_places(loss, scores.shape)
     distribution = read_distribution(loss, targets, scores.shape)
     if distribution is None:
         targets = _class_indices(targets) if rowwise else _real_array("targets", targets)
@@ -233,7 +234,8 @@ def _convert_and_evaluate(
     if divisor == 0:  # nothing counts
         for view in views:
             view[...] = 0
-    for index, _ in _blocks(scores.shape, 1 if rowwise else 0) if divisor != 0 else ():
+    whole_rows = rowwise or loss._places() is not None
+    for index, _ in _blocks(scores.shape, 1 if whole_rows else 0) if divisor != 0 else ():
         of_samples = index[: len(samples)]
         z = _readable(scores[index], work)
         if distribution is None:
@@ -353,6 +355,15 @@ def _check_shape(loss: Loss, targets: Array, samples: tuple[int, ...]) -> None:
         raise ValueError(f"targets: expected {expected}, shape {samples}, got shape {targets.shape}")
 
 
+def _check_places(loss: Loss, shape: tuple[int, ...]) -> None:
+    places = loss._places()
+    if places is not None and shape[-1:] != (len(places),):
+        expected = shape[-1] if shape else "a last axis"
+        raise ValueError(
+            f"pos_weight: expected one number, or one for each place on the last axis, {expected}, got {len(places)}"
+        )
+
+
 def _class_indices(targets: Any) -> Array:
     array = as_array("targets", targets)
     if array.size == 0 and not isinstance(targets, np.ndarray):
@@ -449,6 +460,8 @@ def _bad_target(loss: Loss, position: int, value: Any, shape: tuple[int, ...]) -
         ignored = "" if loss.ignore_index is None else f" or {loss.ignore_index}, which is ignored"
         return ValueError(f"targets: expected class indices in [0, {shape[loss.axis]}){ignored}, got {value} at {row}")
     expected = "-1, 0 or 1" if loss.target_kind == "sign" else f"numbers in {interval(*loss.target_range)}"
+    if loss.ignore_index is not None:
+        expected += f" or {loss.ignore_index}, which is ignored"
     return ValueError(f"targets: expected {expected}, got {value} at position {where}")
 
 
@@ -482,14 +495,15 @@ def _weights_by_class(
 ) -> tuple[float, float]:
     """Return the sum of the weights that samples have by themselves and by their class, and how many are not 0."""
     sums, counts = [], []
-    for index, _ in _blocks(shape, 1):
-        of_samples = index[: len(shape) - 1]
+    rows = 1 if loss.family == "rowwise" else 0
+    for index, _ in _blocks(shape, rows):
+        of_samples = index[: len(shape) - rows]
         w = None if weights is None else _readable(weights[of_samples], weights.dtype).reshape(-1)
         if isinstance(targets, Distribution):
             t = targets.block(of_samples, np.dtype(np.float64), flat=True)
         else:
-            t = _readable(targets[of_samples], targets.dtype).reshape(-1)
-        part, count = loss._kernel.sum_weights(t, w, shape[-1])
+            t = _readable(targets[of_samples], targets.dtype if rows else np.dtype(np.float64)).reshape(-1)
+        part, count = loss._kernel.sum_weights(t, w, shape[-1] if rows else 1)
         sums.append(part)
         counts.append(count)
     total = math.fsum(sums)

@@ -13,7 +13,7 @@ __all__ = ["canonical_name", "loss_classes", "make_loss"]
 
 
 def loss_classes() -> dict[str, type[Loss]]:
-    """Return every loss of the package by its name on the command line."""
+    """Return every loss of the package whose targets are one array, by its name on the command line."""
     public = [getattr(losses, name) for name in losses.__all__]
     return {
         value.kernel.replace("_", "-"): value
@@ -21,7 +21,8 @@ def loss_classes() -> dict[str, type[Loss]]:
         if isinstance(value, type)
         and issubclass(value, Loss)
         and hasattr(value, "kernel")
-        and value.target_kind != "distribution"  # files of targets hold a number per sample
+        # files of targets hold one number per sample
+        and value.target_kind not in ("distribution", "number and variance")
     }
 
 

@@ -7,6 +7,8 @@
  * A term whose factor is 0 is 0. For a hard target its factor cancels: dl/dp is 1 / (1 - p) or -1 / p. The denominators are
  * divided by one after the other, for their product may be too small.
  */
+enum { FL_(binary_cross_entropy_logs) = 0, FL_(binary_cross_entropy_busy) = 0 };
+
 static FL_INLINE FL_(terms) FL_(binary_cross_entropy_at)(vec p, vec t, vec before, const double *option)
 {
     (void)option;
@@ -18,7 +20,6 @@ static FL_INLINE FL_(terms) FL_(binary_cross_entropy_at)(vec p, vec t, vec befor
     const vec rise = FL_(select_eq)(t, zero, one, FL_(select_eq)(f, zero, -one, p - t));
     return (FL_(terms)){
         .linear = before + FL_(fnma_unless_zero)(FL_(log)(p), t, loss),
-        .u = zero,
         .gradient = rise / of_p / of_q,
         .hessian = t / of_p / of_p + f / of_q / of_q,
     };

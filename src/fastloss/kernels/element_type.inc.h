@@ -36,7 +36,8 @@
             return FL_(name##_strips)(call, first, last);                                                              \
         return FL_(each_row)(call, first, last, FL_(name##_row), FL_(name##_band), FL_(name##_tile));                  \
     }
-#define ELEMENTWISE(name) FL_KERNEL(name, FL_(each_element), FL_(name##_at))
+#define ELEMENTWISE(name) FL_KERNEL(name, FL_(each_element), FL_(name##_at), FL_(name##_logs), FL_(name##_busy))
+#define PAIRED(name) FL_KERNEL(name, FL_(each_pair), FL_(name##_at))
 #define ROW_FUNCTION(name) ROWWISE(name)
 #define ELEMENT_FUNCTION(name) FL_KERNEL(name, FL_(map), FL_(name##_at))
 #define ACTIVATION(name) FL_KERNEL(name, FL_(activate), FL_(name##_at))
@@ -49,6 +50,7 @@
 #undef DISTRIBUTION
 #undef STRIPWISE
 #undef ELEMENTWISE
+#undef PAIRED
 #undef ROW_FUNCTION
 #undef ELEMENT_FUNCTION
 #undef ACTIVATION

@@ -2,17 +2,21 @@
  *
  * The driver of all elementwise losses. A loss is a function of one vector of scores and one of targets:
  *
- *   l = linear + log(1 + u) with u >= 0,   and its first and second derivative by the score.
+ *   l = linear + log(1 + u) with 0 <= u <= 1,   and its first and second derivative by the score.
  *
  * `linear` comes added onto what was `before`.
  * A sum of log(1 + u) is the log of a product, which is kept as q = product - 1: q <- u + (q + q u) loses nothing near
- * 0, and one logarithm serves many elements of a lane. A loss without a logarithm leaves u at 0.
+ * 0, and one logarithm serves many elements of a lane. How many such logarithms it has a loss says beside its function:
+ * none, one, or two, option[FL_OPTIONS - 2] log(1 + u) and option[FL_OPTIONS - 1] log(1 + v).
+ *
+ * A loss of pairs has a second number for each element, and takes its logarithms itself.
  */
 typedef struct {
-    vec linear, u, gradient, hessian;
+    vec linear, u, v, gradient, hessian;
 } FL_(terms);
 
 typedef FL_(terms) FL_(element_loss)(vec z, vec t, vec before, const double *option);
+typedef FL_(terms) FL_(pair_loss)(vec z, vec t, vec second, const double *option);
 
 #define GROUP FL_(group)
 enum { FL_(group) = 64 / sizeof(real), FL_(group_registers) = FL_(group) / FL_(lanes) };
@@ -34,12 +38,12 @@ static inline void FL_(add_group)(double *sums, const vec *part)
         sums[i] += (double)lane[i] + (double)lane[i + FL_(half_group)];
 }
 
-/* and the logarithms of a group of products, each of which is given less 1 */
-static FL_NOINLINE void FL_(add_logs)(double *sums, const vec *q)
+/* and `factor` times the logarithms of a group of products, each of which is given less 1 */
+static FL_NOINLINE void FL_(add_logs)(double *sums, const vec *q, double factor)
 {
     vec part[FL_(group_registers)];
     for (int r = 0; r < FL_(group_registers); r++)
-        part[r] = FL_(log1p)(q[r]);
+        part[r] = FL_(log1p)(q[r]) * FL_(splat)((real)factor);
     FL_(add_group)(sums, part);
 }
 
@@ -90,7 +94,8 @@ static ptrdiff_t FL_(first_outside)(const fl_call *call, ptrdiff_t first, ptrdif
             continue;
         for (ptrdiff_t k = i; k < i + n; k++) {
             const int inside = t[k] >= low && t[k] <= high && (low == 0 || t[k] == 0 || t[k] * t[k] == 1);
-            if (!inside && !(isinf(high) && isnan(t[k])))
+            const int ignored = call->some_ignored && (double)t[k] == (double)call->ignored;
+            if (!inside && !ignored && !(isinf(high) && isnan(t[k])))
                 return k;
         }
     }
@@ -117,8 +122,8 @@ static ptrdiff_t FL_(first_bad_score)(const fl_call *call, ptrdiff_t first, ptrd
 enum { FL_(together) = 16 * FL_(group) };
 typedef struct {
     ptrdiff_t count, whole;
-    real z[FL_(together)], t[FL_(together)], counts[FL_(together)], factor[FL_(together)];
-    real linear[FL_(together)], u[FL_(together)], g[FL_(together)], h[FL_(together)];
+    real z[FL_(together)], t[FL_(together)], second[FL_(together)], counts[FL_(together)], factor[FL_(together)];
+    real linear[FL_(together)], u[FL_(together)], v[FL_(together)], g[FL_(together)], h[FL_(together)];
     double weight[FL_(together)];
 } FL_(weighted);
 
@@ -130,23 +135,57 @@ static FL_NOINLINE void FL_(read_weighted)(const fl_call *call, ptrdiff_t first,
     fl_read_weights(&call->w, first, count, part->weight);
     FL_(block_copy)((const real *)call->z.data + first, count, part->z);
     FL_(block_copy)((const real *)call->t + first, count, part->t);
-    for (ptrdiff_t i = count; i < whole; i++)
-        part->z[i] = part->t[i] = 0, part->weight[i] = 0;
+    for (ptrdiff_t i = count; i < whole; i++) {
+        part->z[i] = part->t[i] = 0;
+        part->weight[i] = 0;
+    }
+    if (call->some_ignored)
+        for (ptrdiff_t i = 0; i < whole; i++) {
+            const int counts = (double)part->t[i] != (double)call->ignored;
+            part->weight[i] = counts ? part->weight[i] : 0;
+            part->t[i] = counts ? part->t[i] : 0;
+        }
     for (ptrdiff_t i = 0; i < whole; i++) {
         part->counts[i] = part->weight[i] != 0; /* a sample of weight 0 does not count, even if it is NaN */
         part->factor[i] = (real)(part->weight[i] * call->scale);
     }
 }
 
-static FL_NOINLINE double FL_(write_weighted)(const fl_call *call, ptrdiff_t first, FL_(weighted) *part)
+/* the second numbers of pairs; option[0] where all have the same */
+static FL_NOINLINE void FL_(read_second)(const fl_call *call, ptrdiff_t first, FL_(weighted) *part)
+{
+    double second[FL_(together)];
+    ptrdiff_t place = call->cycle ? first % call->cycle : 0;
+    if (!call->second.data)
+        for (ptrdiff_t i = 0; i < part->count; i++)
+            second[i] = call->option[0];
+    else if (!call->cycle)
+        fl_read_weights(&call->second, first, part->count, second);
+    else
+        for (ptrdiff_t i = 0; i < part->count; i++, place = place + 1 < call->cycle ? place + 1 : 0)
+            second[i] = fl_weight_at(&call->second, place);
+    for (ptrdiff_t i = 0; i < part->whole; i++)
+        part->second[i] = i < part->count ? (real)second[i] : 1;
+}
+
+static FL_NOINLINE double FL_(write_weighted)(const fl_call *call, ptrdiff_t first, FL_(weighted) *part, int logs)
 {
     const vec zero = FL_(splat)(0);
     const ptrdiff_t count = part->count, whole = part->whole;
     real *const l = part->linear;
     double sums[FL_(group)] = {0};
+    if (logs == 1)
+        for (ptrdiff_t i = 0; i < whole; i += LANES)
+            FL_(store)(l + i, FL_(load)(l + i) + FL_(log1p)(FL_(load)(part->u + i)));
+    if (logs == 2)
+        for (ptrdiff_t i = 0; i < whole; i += LANES) {
+            const vec u = FL_(log1p)(FL_(load)(part->u + i)), v = FL_(log1p)(FL_(load)(part->v + i));
+            const vec of_u = FL_(splat)((real)call->option[FL_OPTIONS - 2]);
+            const vec of_v = FL_(splat)((real)call->option[FL_OPTIONS - 1]);
+            FL_(store)(l + i, FL_(fma)(of_v, v, FL_(fma)(of_u, u, FL_(load)(l + i))));
+        }
     for (ptrdiff_t i = 0; i < whole; i += LANES) {
-        const vec on = FL_(load)(part->counts + i), factor = FL_(load)(part->factor + i);
-        const vec loss = FL_(load)(l + i) + FL_(log1p)(FL_(load)(part->u + i));
+        const vec on = FL_(load)(part->counts + i), factor = FL_(load)(part->factor + i), loss = FL_(load)(l + i);
         FL_(store)(l + i, FL_(select_eq)(on, zero, zero, loss));
         FL_(store)(part->g + i, FL_(select_eq)(on, zero, zero, FL_(load)(part->g + i) * factor));
         FL_(store)(part->h + i, FL_(select_eq)(on, zero, zero, FL_(load)(part->h + i) * factor));
@@ -167,92 +206,133 @@ static FL_NOINLINE double FL_(write_weighted)(const fl_call *call, ptrdiff_t fir
 }
 
 static FL_INLINE double FL_(weighted_elements)(const fl_call *call, ptrdiff_t first, ptrdiff_t count,
-                                               FL_(element_loss) *element_loss)
+                                               FL_(element_loss) *element_loss, const int logs)
 {
     FL_(weighted) part;
     FL_(read_weighted)(call, first, count, &part);
     for (ptrdiff_t i = 0; i < part.whole; i += LANES) {
         const FL_(terms) e = element_loss(FL_(load)(part.z + i), FL_(load)(part.t + i), FL_(splat)(0), call->option);
         FL_(store)(part.linear + i, e.linear);
-        FL_(store)(part.u + i, e.u);
+        if (logs > 0)
+            FL_(store)(part.u + i, e.u);
+        if (logs > 1)
+            FL_(store)(part.v + i, e.v);
         FL_(store)(part.g + i, e.gradient);
         FL_(store)(part.h + i, e.hessian);
     }
-    return FL_(write_weighted)(call, first, &part);
+    return FL_(write_weighted)(call, first, &part, logs);
 }
 
 /* `groups` whole groups, all of weight 1 and without a loss of their own; the sum of their losses, and whether a target
- * may be out of range. What is written is known to the compiler, so that nothing is asked inside. */
+ * may be out of range. What is written the compiler knows, so that nothing is asked inside; or for order -1 that it is the
+ * gradient, and perhaps the Hessian. */
 static FL_INLINE double FL_(plain_groups)(const fl_call *call, ptrdiff_t first, ptrdiff_t groups,
-                                          FL_(element_loss) *element_loss, const int order, int *doubtful)
+                                          FL_(element_loss) *element_loss, const int logs, const int order,
+                                          int *doubtful)
 {
+    const int of_gradient = order != 0, of_hessian = order < 0 ? call->h.data != NULL : order >= 2;
     const real *const z = (const real *)call->z.data + first, *const t = (const real *)call->t + first;
-    real *const g = order >= 1 ? (real *)call->g.data + first : NULL;
-    real *const h = order >= 2 ? (real *)call->h.data + first : NULL;
-    const vec c = FL_(splat)((real)call->scale);
+    real *const g = of_gradient ? (real *)call->g.data + first : NULL;
+    real *const h = of_hessian ? (real *)call->h.data + first : NULL;
+    const vec c = FL_(splat)((real)call->scale), zero = FL_(splat)(0);
     double option[FL_OPTIONS]; /* a copy, which no store to the outputs can change */
     memcpy(option, call->option, sizeof option);
     double sums[FL_(half_group)] = {0};
-    vec q[FL_(group_registers)], linear[FL_(group_registers)];
-    uvec largest = FL_(bits)(FL_(splat)(0));
+    vec u[FL_(group_registers)], v[FL_(group_registers)], linear[FL_(group_registers)], part[FL_(group_registers)];
+    uvec largest = FL_(bits)(zero);
     for (int r = 0; r < FL_(group_registers); r++)
-        q[r] = FL_(splat)(0);
+        u[r] = v[r] = zero;
     for (ptrdiff_t start = 0; start < groups; start += FL_(short_period)) {
         const ptrdiff_t end = groups - start < FL_(short_period) ? groups : start + FL_(short_period);
         for (int r = 0; r < FL_(group_registers); r++)
-            linear[r] = FL_(splat)(0);
+            linear[r] = zero;
         for (ptrdiff_t i = start * GROUP; i < end * GROUP; i += GROUP) {
-            FL_(fetch_ahead)(z + i, order >= 1 ? g + i : NULL, GROUP);
-            FL_(fetch_ahead)(t + i, order >= 2 ? h + i : NULL, GROUP);
+            FL_(fetch_ahead)(z + i, of_gradient ? g + i : NULL, GROUP);
+            FL_(fetch_ahead)(t + i, of_hessian ? h + i : NULL, GROUP);
             for (int r = 0; r < FL_(group_registers); r++) {
                 const ptrdiff_t at = i + r * LANES;
                 const vec target = FL_(load)(t + at);
                 const FL_(terms) e = element_loss(FL_(load)(z + at), target, linear[r], option);
                 largest = FL_(max_natural)(largest, FL_(bits)(target));
-                q[r] = e.u + FL_(fma)(q[r], e.u, q[r]);
+                if (logs > 0)
+                    u[r] = e.u + FL_(fma)(u[r], e.u, u[r]);
+                if (logs > 1)
+                    v[r] = e.v + FL_(fma)(v[r], e.v, v[r]);
                 linear[r] = e.linear;
-                if (order >= 1)
+                if (of_gradient)
                     FL_(store)(g + at, e.gradient * c);
-                if (order >= 2)
+                if (of_hessian)
                     FL_(store)(h + at, e.hessian * c);
             }
         }
-        /* copies, so that what is counted on stays in registers */
-        vec part[FL_(group_registers)];
+        /* copies are handed over, so that what is counted on stays in registers */
         for (int r = 0; r < FL_(group_registers); r++)
             part[r] = linear[r];
         FL_(add_group)(sums, part);
-        if (end % FL_(period) == 0 || end == groups) {
+        if (logs > 0 && (end % FL_(period) == 0 || end == groups)) {
             for (int r = 0; r < FL_(group_registers); r++) {
-                part[r] = q[r];
-                q[r] = FL_(splat)(0);
+                part[r] = u[r];
+                u[r] = zero;
             }
-            FL_(add_logs)(sums, part);
+            FL_(add_logs)(sums, part, logs > 1 ? option[FL_OPTIONS - 2] : 1);
+            for (int r = 0; r < FL_(group_registers) &&logs > 1; r++) {
+                part[r] = v[r];
+                v[r] = zero;
+            }
+            if (logs > 1)
+                FL_(add_logs)(sums, part, option[FL_OPTIONS - 1]);
         }
     }
     *doubtful = FL_(may_be_outside)(largest, (real)call->high);
     return FL_(total)(sums, FL_(half_group));
 }
 
+/* `busy` is a loss that is worth more code to be a little faster */
 static FL_INLINE double FL_(each_element)(const fl_call *call, ptrdiff_t first, ptrdiff_t last,
-                                          FL_(element_loss) *element_loss)
+                                          FL_(element_loss) *element_loss, const int logs, const int busy)
 {
     const unsigned mode = fl_flush_subnormals();
-    const ptrdiff_t groups = call->w.data || call->l ? 0 : (last - first) / GROUP;
+    const ptrdiff_t groups = call->w.data || call->l || call->some_ignored ? 0 : (last - first) / GROUP;
     fl_sum total = {0, 0};
     int doubtful;
-    if (call->h.data)
-        fl_add(&total, FL_(plain_groups)(call, first, groups, element_loss, 2, &doubtful));
-    else if (call->g.data)
-        fl_add(&total, FL_(plain_groups)(call, first, groups, element_loss, 1, &doubtful));
+    if (!call->g.data)
+        fl_add(&total, FL_(plain_groups)(call, first, groups, element_loss, logs, 0, &doubtful));
+    else if (!busy)
+        fl_add(&total, FL_(plain_groups)(call, first, groups, element_loss, logs, -1, &doubtful));
+    else if (call->h.data)
+        fl_add(&total, FL_(plain_groups)(call, first, groups, element_loss, logs, 2, &doubtful));
     else
-        fl_add(&total, FL_(plain_groups)(call, first, groups, element_loss, 0, &doubtful));
+        fl_add(&total, FL_(plain_groups)(call, first, groups, element_loss, logs, 1, &doubtful));
     /* a loss of signs makes of all else NaN by itself */
     if (FL_(first_outside)(call, doubtful && call->low == 0 ? first : first + groups * GROUP, last) >= 0)
         fl_add(&total, NAN);
     for (ptrdiff_t i = first + groups * GROUP; i < last; i += FL_(together)) {
         const ptrdiff_t count = last - i < FL_(together) ? last - i : FL_(together);
-        fl_add(&total, FL_(weighted_elements)(call, i, count, element_loss));
+        fl_add(&total, FL_(weighted_elements)(call, i, count, element_loss, logs));
+    }
+    fl_restore_subnormals(mode);
+    return fl_total(&total);
+}
+
+/* elements that each have a second number */
+static FL_INLINE double FL_(each_pair)(const fl_call *call, ptrdiff_t first, ptrdiff_t last, FL_(pair_loss) *pair_loss)
+{
+    const unsigned mode = fl_flush_subnormals();
+    fl_sum total = {0, 0};
+    if (FL_(first_outside)(call, first, last) >= 0)
+        fl_add(&total, NAN);
+    for (ptrdiff_t i = first; i < last; i += FL_(together)) {
+        FL_(weighted) part;
+        FL_(read_weighted)(call, i, last - i < FL_(together) ? last - i : FL_(together), &part);
+        FL_(read_second)(call, i, &part);
+        for (ptrdiff_t k = 0; k < part.whole; k += LANES) {
+            const FL_(terms) e =
+                pair_loss(FL_(load)(part.z + k), FL_(load)(part.t + k), FL_(load)(part.second + k), call->option);
+            FL_(store)(part.linear + k, e.linear);
+            FL_(store)(part.g + k, e.gradient);
+            FL_(store)(part.h + k, e.hessian);
+        }
+        fl_add(&total, FL_(write_weighted)(call, i, &part, 0));
     }
     fl_restore_subnormals(mode);
     return fl_total(&total);

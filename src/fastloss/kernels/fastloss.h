@@ -62,7 +62,9 @@ struct fl_call {
     const double *margins; /* hinge: one for each class a target may be; NULL for one of all */
     const void
         *costs; /* hinge: margins of every class for every target, row by row, of the type of the scores; or NULL */
-    int64_t ignored; /* rowwise: the index of samples that do not count, if some_ignored */
+    fl_samples second; /* paired: the other number of each element, or with a cycle that of its place in it */
+    ptrdiff_t cycle;
+    int64_t ignored; /* the index, or the target, of samples that do not count, if some_ignored */
     int some_ignored;
     void *l; /* one per row, type of the scores */
     const fl_statistics *statistics; /* instead of l, g and h */
@@ -81,10 +83,12 @@ struct fl_call {
  * (NaN is not); -1 if there is none. */
 typedef ptrdiff_t (*fl_check)(const fl_call *call, ptrdiff_t first, ptrdiff_t last);
 
-/* A distribution has rows as well, and targets in any of three forms: an index, entries, all probabilities. */
+/* A distribution has rows as well, and targets in any of three forms: an index, entries, all probabilities. What is paired
+ * is elementwise. */
 enum {
     FL_ROWWISE,
     FL_DISTRIBUTION,
+    FL_PAIRED,
     FL_ELEMENTWISE,
     FL_ROW_FUNCTION,
     FL_ELEMENT_FUNCTION,
@@ -107,10 +111,12 @@ typedef struct {
     fl_kernel half;
     fl_check outside[3], bad_score[3];
     fl_check bad_row; /* the first row that counts whose target's score is outside [0, score_high] */
+    fl_check bad_variance; /* the first element whose variance is not finite and positive */
     fl_check improbable[3]; /* the same for the probabilities of distributions, which are finite and not negative */
     ptrdiff_t (*bad_label)(const fl_call *call, ptrdiff_t count); /* -1: all in [0, classes) or ignored */
     double (*sum_weights)(const fl_call *call, ptrdiff_t rows, double *count); /* count: of those that are not 0 */
     double (*sum_distribution_weights)(const fl_call *call, ptrdiff_t rows, double *count);
+    double (*sum_element_weights)(const fl_call *call, ptrdiff_t rows, double *count);
 } fl_table;
 
 /* A sum that carries what its additions lose (Neumaier 1974): many small pieces add up to one rounding. */

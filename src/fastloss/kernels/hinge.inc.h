@@ -8,6 +8,8 @@
  * those that the type of the scores holds. Targets are -1, 0 or 1; any other makes the loss NaN, which the driver is
  * told by.
  */
+enum { FL_(hinge_logs) = 0, FL_(hinge_busy) = 0 };
+
 static FL_INLINE FL_(terms) FL_(hinge_at)(vec z, vec t, vec before, const double *option)
 {
     const vec one = FL_(splat)(1), zero = FL_(splat)(0), margin = FL_(splat)((real)option[0]), size = FL_(abs)(t);
@@ -19,7 +21,6 @@ static FL_INLINE FL_(terms) FL_(hinge_at)(vec z, vec t, vec before, const double
     const vec slope = square ? violation + violation : violated;
     return (FL_(terms)){
         .linear = FL_(fma)(violation, square ? violation : one, before) + wrong,
-        .u = zero,
         .gradient = zero - FL_(select_gt)(t, zero, slope, -slope), /* never -0 */
         .hessian = square ? violated + violated : violated - violated,
     };

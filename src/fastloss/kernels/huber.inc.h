@@ -7,6 +7,8 @@
  * option[0] is delta, finite and > 0. Whether it is exceeded is decided by all of its digits, not by those that the
  * type of the scores holds.
  */
+enum { FL_(huber_logs) = 0, FL_(huber_busy) = 0 };
+
 static FL_INLINE FL_(terms) FL_(huber_at)(vec z, vec t, vec before, const double *option)
 {
     const vec d = z - t, size = FL_(abs)(d), one = FL_(splat)(1), zero = FL_(splat)(0), half = FL_(splat)((real)0.5);
@@ -15,7 +17,6 @@ static FL_INLINE FL_(terms) FL_(huber_at)(vec z, vec t, vec before, const double
     const vec factor = FL_(select_gt)(excess, zero, delta, size);
     return (FL_(terms)){
         .linear = FL_(fma)(factor, FL_(fnma)(half, factor, size), before),
-        .u = zero,
         .gradient = FL_(flip_sign)(factor, d),
         .hessian = FL_(select_gt)(excess, zero, zero, FL_(select_eq)(d, d, one, zero)),
     };

@@ -118,6 +118,8 @@ const fl_table FL_TABLE(FL_ISA) = {
     .outside = {first_outside_f32, first_outside_f64, fl_first_outside_half},
     .bad_score = {first_bad_score_f32, first_bad_score_f64, fl_first_bad_score_half},
     .bad_row = fl_first_bad_row,
+    .bad_variance = fl_first_bad_variance,
     .improbable = {first_improbable_f32, first_improbable_f64, fl_first_improbable_half},
     .sum_distribution_weights = fl_sum_distribution_weights,
+    .sum_element_weights = fl_sum_element_weights,
 };

@@ -178,3 +178,50 @@ static ptrdiff_t fl_first_bad_row(const fl_call *call, ptrdiff_t first, ptrdiff_
     }
     return -1;
 }
+
+enum { fl_numbers = 256 };
+
+/* the sum of the weights of all elements, and how many are not 0, where those of one target are ignored */
+static double fl_sum_element_weights(const fl_call *call, ptrdiff_t rows, double *count)
+{
+    const ptrdiff_t size = call->t_kind == FL_F64 ? 8 : call->t_kind == FL_F32 ? 4 : 2;
+    const fl_samples targets = {(const char *)call->t, size, 1, call->t_kind};
+    fl_sum total = {0, 0};
+    ptrdiff_t counting = 0;
+    double weight[fl_numbers], target[fl_numbers];
+    for (ptrdiff_t start = 0; start < rows; start += fl_numbers) {
+        const ptrdiff_t n = rows - start < fl_numbers ? rows - start : fl_numbers;
+        double sum[8] = {0};
+        fl_read_weights(&call->w, start, n, weight);
+        fl_read_weights(&targets, start, n, target);
+        for (ptrdiff_t i = 0; i < n; i++) {
+            weight[i] = target[i] == (double)call->ignored ? 0 : weight[i];
+            counting += weight[i] != 0;
+        }
+        for (ptrdiff_t i = n; i % 8; i++)
+            weight[i] = 0;
+        for (ptrdiff_t i = 0; i < n; i += 8)
+            for (int lane = 0; lane < 8; lane++)
+                sum[lane] += weight[i + lane];
+        fl_add(&total, ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7])));
+    }
+    *count = (double)counting;
+    return fl_total(&total);
+}
+
+/* the first element whose variance is not finite and positive */
+static ptrdiff_t fl_first_bad_variance(const fl_call *call, ptrdiff_t first, ptrdiff_t last)
+{
+    double variance[fl_numbers];
+    for (ptrdiff_t i = first; i < last; i += fl_numbers) {
+        const ptrdiff_t n = last - i < fl_numbers ? last - i : fl_numbers;
+        int good = 1;
+        fl_read_weights(&call->second, i, n, variance);
+        for (ptrdiff_t k = 0; k < n; k++)
+            good &= (variance[k] > 0) & (variance[k] <= DBL_MAX);
+        for (ptrdiff_t k = 0; !good && k < n; k++)
+            if (!(variance[k] > 0 && variance[k] <= DBL_MAX))
+                return i + k;
+    }
+    return -1;
+}

@@ -8,6 +8,8 @@
  * A product in which one factor is 0 is 0, also where the other is infinite; towards a mean of +inf the mean outgrows
  * the rest. option[0] is 1 where scores are logarithms and else 0.
  */
+enum { FL_(poisson_logs) = 0, FL_(poisson_busy) = 0 };
+
 static FL_INLINE FL_(terms) FL_(poisson_at)(vec z, vec t, vec before, const double *option)
 {
     const vec one = FL_(splat)(1), zero = FL_(splat)(0), largest = FL_(splat)(FL_LARGEST);
@@ -24,7 +26,6 @@ static FL_INLINE FL_(terms) FL_(poisson_at)(vec z, vec t, vec before, const doub
     const vec ratio = (divisor - t) / divisor;
     return (FL_(terms)){
         .linear = before + outgrown,
-        .u = zero,
         .gradient = logarithms ? mean - t : FL_(select_gt)(z, largest, one + (t - t), ratio),
         .hessian = logarithms ? mean : t / divisor / divisor,
     };

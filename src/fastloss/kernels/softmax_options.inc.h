@@ -38,13 +38,15 @@ typedef struct {
     vec loss, factor, offset, target, curve, bend, target_curve;
 } FL_(row_terms);
 
-/* x^exponent for 0 <= x <= 1: the whole powers by squaring, what is left, below 1, by exp and log */
+/* x^exponent for 0 <= x <= 1: the whole powers by squaring, what is left, below 1, as a root or by exp and log */
 static inline vec FL_(power)(vec x, real exponent)
 {
     const int64_t whole = exponent < 0x1p62 ? (int64_t)exponent : (int64_t)1 << 62;
     const real left = exponent < 0x1p62 ? exponent - (real)whole : 0;
     vec power = FL_(splat)(1), square = x;
-    if (left > 0)
+    if (left == (real)0.5)
+        power = FL_(sqrt)(x);
+    else if (left > 0)
         power = FL_(exp_shifted)(FL_(log)(x) * FL_(splat)(left), FL_(shift_of)(FL_(splat)(0)));
     for (int64_t bits = whole; bits > 0; bits >>= 1, square *= square)
         if (bits & 1)

@@ -271,6 +271,23 @@ static inline vec FL_(reciprocal)(vec x)
 #endif
 }
 
+static inline vec FL_(sqrt)(vec v)
+{
+#ifdef X86
+    return (vec)X86(sqrt)(v);
+#elif defined(__aarch64__) && FL_VECTOR_BYTES && FL_BITS == 32
+    return (vec)vsqrtq_f32((float32x4_t)v);
+#elif defined(__aarch64__) && FL_VECTOR_BYTES
+    return (vec)vsqrtq_f64((float64x2_t)v);
+#else
+    real lane[FL_(lanes)];
+    FL_(store)(lane, v);
+    for (int i = 0; i < LANES; i++)
+        lane[i] = FL_BITS == 32 ? (real)sqrtf((float)lane[i]) : (real)sqrt((double)lane[i]);
+    return FL_(load)(lane);
+#endif
+}
+
 /* the larger; b where either is NaN */
 static inline vec FL_(max)(vec a, vec b)
 {

@@ -9,11 +9,12 @@ from fastloss.losses.classification import (
     SoftmaxCrossEntropy,
 )
 from fastloss.losses.loss import Loss
-from fastloss.losses.regression import AbsoluteError, Huber, LogCosh, Poisson, Quantile, SquaredError
+from fastloss.losses.regression import AbsoluteError, GaussianNLL, Huber, LogCosh, Poisson, Quantile, SquaredError
 
 __all__ = [
     "AbsoluteError",
     "BinaryCrossEntropy",
+    "GaussianNLL",
     "Hinge",
     "Huber",
     "KLDivergence",

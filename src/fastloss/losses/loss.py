@@ -16,7 +16,9 @@ from fastloss.options import Options
 
 Reduction: TypeAlias = Literal["mean", "sum", "none", "batch_mean"]
 Power: TypeAlias = Literal[1, 2]
-TargetKind: TypeAlias = Literal["class index", "distribution", "probability", "sign", "number", "count"]
+TargetKind: TypeAlias = Literal[
+    "class index", "distribution", "probability", "sign", "number", "number and variance", "count"
+]
 Array: TypeAlias = npt.NDArray[Any]
 
 
@@ -78,7 +80,7 @@ class Loss(Options):
         """Where the scores must lie; NaN if they may lie anywhere. Samples of weight 0 may, too."""
         return math.nan, math.nan
 
-    # Options where there are classes, and what holds without.
+    # Options of some, and what holds without.
     axis = -1
     class_weight = cast("tuple[float, ...] | None", None)
     ignore_index = cast("int | None", None)
@@ -106,6 +108,8 @@ class Loss(Options):
             of_distributions=self.distribution_kernel,
             of_labels=self.target_kind == "class index",
             margins=self._margins(),
+            of_pairs=self.target_kind == "number and variance",
+            places=self._places(),
         )
         object.__setattr__(self, "_kernel", kernel)
         object.__setattr__(self, "_entry", kernel if self.axis == -1 else AlongAxis(kernel, self.axis))
@@ -119,6 +123,10 @@ class Loss(Options):
 
     def _margins(self) -> tuple[Any, ...] | None:
         """Return margins that are not the same for all classes."""
+        return None
+
+    def _places(self) -> tuple[float, ...] | None:
+        """Return weights that are not the same for all places on the last axis."""
         return None
 
     def _kernel_options(self) -> tuple[float, ...]:

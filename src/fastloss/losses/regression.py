@@ -393,3 +393,60 @@ class Poisson(Loss):
 
     def _kernel_options(self) -> tuple[float, ...]:
         return (float(self.log_input),)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GaussianNLL(Loss):
+    r"""Negative log-likelihood of numbers with known variances, without the constant.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum", "none", "batch_mean"}, default: "mean"
+        How the losses of the elements become one value.
+
+    Raises
+    ------
+    ValueError
+        If an option is not one of its choices.
+
+    See Also
+    --------
+    SquaredError : Where all variances are the same.
+
+    Notes
+    -----
+    Targets are a tuple ``(target, variance)``: real numbers of the shape of the scores, which are the predictions, and
+    their variances, finite and positive, of the same shape, with a last axis of length 1, or one number for all. For a
+    prediction :math:`z`, a target :math:`t` of variance :math:`v` and :math:`d = z - t` [1]_,
+
+    .. math::
+
+       \ell = \frac12 \left(\log v + \frac{d^2}{v}\right), \qquad
+       \frac{\partial \ell}{\partial z} = \frac{d}{v}, \qquad
+       \frac{\partial^2 \ell}{\partial z^2} = \frac{1}{v}.
+
+    The constant :math:`\frac12 \log 2 \pi` is left out. Derivatives are by the prediction alone. NaN and infinite
+    targets are data; any other variance is a `ValueError`.
+
+    References
+    ----------
+    .. [1] D. A. Nix and A. S. Weigend, "Estimating the mean and variance of the target probability distribution",
+       ICNN 1994. :doi:`10.1109/ICNN.1994.374138`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastloss as fl
+    >>> loss = fl.GaussianNLL()
+    >>> round(loss([1.0, 3.0], ([1.5, 1.0], [1.0, 4.0])), 6)
+    0.659074
+    >>> value, gradient = loss.value_and_grad(np.array([1.0, 3.0]), ([1.5, 1.0], [1.0, 4.0]))
+    >>> gradient
+    array([-0.25,  0.25])
+    """
+
+    reduction: Reduction = "mean"
+
+    kernel = "gaussian_nll"
+    family = "elementwise"
+    target_kind = "number and variance"
