@@ -253,11 +253,11 @@ def _sigmoid_sizes(loss, z, t, w, dtype):
     product, gamma = _extended.functions.product, definition.focal_gamma
     loss_size = product(weight * t, _extended.softplus(-z)) + product(f, _extended.softplus(z))
     m = t * q + f * p
-    rate = np.abs(f - t) * np.where(m == 0, 1, p * q / m)
+    floor = np.finfo(dtype).tiny / np.finfo(dtype).eps
+    rate = np.abs(f - t) * np.where(m == 0, 1, (p * q + floor) / m)
     power = m**gamma * (1 + gamma)
     if gamma % 0.5 != 0:
         power = power * (1 - np.where(m == 0, 0, gamma % 1 * np.log(m)))
-    floor = np.finfo(dtype).tiny / np.finfo(dtype).eps
     if gamma > 0:
         power = power + floor
     if definition.focal_alpha is not None:

@@ -151,21 +151,25 @@ static FL_NOINLINE void FL_(read_weighted)(const fl_call *call, ptrdiff_t first,
     }
 }
 
-/* the second numbers of pairs; option[0] where all have the same */
-static FL_NOINLINE void FL_(read_second)(const fl_call *call, ptrdiff_t first, FL_(weighted) *part)
+/* the second numbers of pairs, option[0] where all have the same; whether those that are variances all are good */
+static FL_NOINLINE int FL_(read_second)(const fl_call *call, ptrdiff_t first, FL_(weighted) *part)
 {
     double second[FL_(together)];
     ptrdiff_t place = call->cycle ? first % call->cycle : 0;
+    int good = 1;
     if (!call->second.data)
         for (ptrdiff_t i = 0; i < part->count; i++)
             second[i] = call->option[0];
-    else if (!call->cycle)
+    else if (!call->cycle) {
         fl_read_weights(&call->second, first, part->count, second);
-    else
+        for (ptrdiff_t i = 0; i < part->count; i++)
+            good &= (second[i] > 0) & (second[i] <= DBL_MAX);
+    } else
         for (ptrdiff_t i = 0; i < part->count; i++, place = place + 1 < call->cycle ? place + 1 : 0)
             second[i] = fl_weight_at(&call->second, place);
     for (ptrdiff_t i = 0; i < part->whole; i++)
         part->second[i] = i < part->count ? (real)second[i] : 1;
+    return good;
 }
 
 static FL_NOINLINE double FL_(write_weighted)(const fl_call *call, ptrdiff_t first, FL_(weighted) *part, int logs)
@@ -324,7 +328,8 @@ static FL_INLINE double FL_(each_pair)(const fl_call *call, ptrdiff_t first, ptr
     for (ptrdiff_t i = first; i < last; i += FL_(together)) {
         FL_(weighted) part;
         FL_(read_weighted)(call, i, last - i < FL_(together) ? last - i : FL_(together), &part);
-        FL_(read_second)(call, i, &part);
+        if (!FL_(read_second)(call, i, &part))
+            fl_add(&total, NAN);
         for (ptrdiff_t k = 0; k < part.whole; k += LANES) {
             const FL_(terms) e =
                 pair_loss(FL_(load)(part.z + k), FL_(load)(part.t + k), FL_(load)(part.second + k), call->option);
