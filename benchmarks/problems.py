@@ -55,7 +55,7 @@ class Problem:
     loss: Any
     dtype: str
     scores: np.ndarray
-    targets: np.ndarray
+    targets: Any
     gradient: np.ndarray
     hessian: np.ndarray
     expected: tuple[float, np.ndarray, np.ndarray]
@@ -81,6 +81,7 @@ def make(variant: str, dtype: str, shape: tuple[int, int]) -> Problem:
     loss = getattr(losses, name)(**options)
     random = np.random.default_rng(0)
     scores = (3 * random.standard_normal(shape)).astype(dtype)
+    targets: Any
     if loss.target_kind == "distribution":
         targets = random.dirichlet(np.ones(shape[-1]), size=shape[:-1]).astype(dtype)
     elif loss.target_kind == "number and variance":

@@ -228,7 +228,8 @@ def exact(loss, scores, targets, sample_weight=None):
 
     def allowance(ulp, size):
         size = np.where(np.isfinite(size), size, 0)
-        return ((ulp + DEFINITION_ULP[dtype.name]) * np.finfo(dtype).eps * size + TINY * np.finfo(dtype).tiny) / total
+        units, tiny = (ulp + DEFINITION_ULP[dtype.name]) * np.finfo(dtype).eps, np.finfo(dtype).tiny
+        return (units * size + TINY * tiny) / total + tiny  # and a result below the normal range may be 0
 
     return SimpleNamespace(
         value=value,
@@ -252,9 +253,10 @@ def _sigmoid_sizes(loss, z, t, w, dtype):
     p, q = _extended.sigmoid(z), _extended.sigmoid(-z)
     product, gamma = _extended.functions.product, definition.focal_gamma
     loss_size = product(weight * t, _extended.softplus(-z)) + product(f, _extended.softplus(z))
+    finite = np.where(np.isfinite(loss_size), loss_size, 0)
     m = t * q + f * p
     floor = np.finfo(dtype).tiny / np.finfo(dtype).eps
-    rate = np.abs(f - t) * np.where(m == 0, 1, (p * q + floor) / m)
+    rate = np.abs(f - t) * np.where(m == 0, 1, np.minimum((p * q + floor) / m, 1))
     power = m**gamma * (1 + gamma)
     if gamma % 0.5 != 0:
         power = power * (1 - np.where(m == 0, 0, gamma % 1 * np.log(m)))
@@ -267,8 +269,8 @@ def _sigmoid_sizes(loss, z, t, w, dtype):
     curvature = (f + weight * t) * (p * q + floor)
     return (
         w * product(power, loss_size),
-        w * power * (product(gamma * rate, loss_size) + slope),
-        w * power * (product(bend, loss_size) + 2 * gamma * rate * slope + curvature),
+        w * power * (gamma * rate * finite + slope),
+        w * power * (bend * finite + 2 * gamma * rate * slope + curvature),
     )
 
 

@@ -113,6 +113,7 @@ class SigmoidCrossEntropy(Loss):
     reduction: Reduction = "mean"
 
     kernel = "sigmoid_cross_entropy"
+    option_kernels = ("weighted_sigmoid_cross_entropy", "focal_sigmoid_cross_entropy")
     family = "elementwise"
     target_kind = "probability"
     target_range = (0.0, 1.0)

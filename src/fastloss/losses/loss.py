@@ -87,6 +87,7 @@ class Loss(Options):
 
     kernel: ClassVar[str]
     distribution_kernel: ClassVar[str | None] = None  # for targets that are distributions over the classes
+    option_kernels: ClassVar[tuple[str, ...]] = ()  # which take over where options ask for more
     family: ClassVar[Literal["rowwise", "elementwise"]]
     target_kind: ClassVar[TargetKind]
     target_range: ClassVar[tuple[float, float]] = (math.nan, math.nan)  # NaN: any number will do
