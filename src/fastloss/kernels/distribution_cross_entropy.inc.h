@@ -9,7 +9,7 @@ static inline FL_(distribution_options) FL_(distribution_cross_entropy_options)(
 {
     const int capped = !isinf(call->option[4]);
     return (FL_(distribution_options)){
-        .softmax = FL_(softmax_options_of)(call),
+        .softmax = FL_(softmax_options_of)(call, 1),
         .cap = capped ? (real)call->option[4] : 0,
         .inverse_cap = capped ? (real)(1 / call->option[4]) : 0,
     };

@@ -32,7 +32,7 @@
 #define STRIPWISE(name)                                                                                                \
     static double FL_(name)(const fl_call *call, ptrdiff_t first, ptrdiff_t last)                                      \
     {                                                                                                                  \
-        if (fl_in_strips(call) && FL_(name##_has_strips)(call))                                                        \
+        if (fl_in_strips(call))                                                                                        \
             return FL_(name##_strips)(call, first, last);                                                              \
         return FL_(each_row)(call, first, last, FL_(name##_row), FL_(name##_band), FL_(name##_tile));                  \
     }

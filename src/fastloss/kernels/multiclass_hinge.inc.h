@@ -210,12 +210,13 @@ static inline fl_log_form FL_(multiclass_hinge_row)(const fl_call *call, const r
     return (fl_log_form){0, loss};
 }
 
-/* the threshold of each lane, k being their classes */
-static inline void FL_(tile_threshold)(const fl_call *call, const ptrdiff_t *k, vec target, vec *high, vec *low)
+/* the threshold of each lane, k being their classes; `given`: margins of classes, or costs */
+static inline void FL_(tile_threshold)(const fl_call *call, const ptrdiff_t *k, vec target, const int given, vec *high,
+                                       vec *low)
 {
-    const double margin = FL_(margin_at)(call, k[0]);
+    const double margin = given ? FL_(margin_at)(call, k[0]) : call->option[1];
     vec m = FL_(splat)((real)margin), rest = FL_(splat)((real)(margin - (double)(real)margin));
-    if (call->margins) {
+    if (given && call->margins) {
         real of_class[FL_(lanes)], lost_of_it[FL_(lanes)];
         for (int i = 0; i < LANES; i++) {
             of_class[i] = (real)call->margins[k[i]];
@@ -246,7 +247,7 @@ static vec FL_(lane_costs)(const fl_call *call, const ptrdiff_t *k, ptrdiff_t c)
 
 static FL_INLINE void FL_(hinge_tile)(const fl_call *call, real *restrict tile, real *restrict curvature,
                                       const FL_(lane_targets) *of, const int side, const int worst_only,
-                                      const int squared, double *inside, double *plus)
+                                      const int squared, const int given, double *inside, double *plus)
 {
     const ptrdiff_t classes = call->classes;
     const vec zero = FL_(splat)(0), one = FL_(splat)(1), bottom = FL_(splat)(-(real)INFINITY);
@@ -261,7 +262,7 @@ static FL_INLINE void FL_(hinge_tile)(const fl_call *call, real *restrict tile, 
             target[v] = FL_(select_eq)(class, of->y[v], FL_(load)(tile + (c * side + v) * LANES), target[v]);
     class = zero;
     for (int v = 0; v < side; v++) {
-        FL_(tile_threshold)(call, of->k + v * LANES, target[v], high + v, low + v);
+        FL_(tile_threshold)(call, of->k + v * LANES, target[v], given, high + v, low + v);
         sum[v] = squares[v] = active[v] = worst[v] = zero;
         chosen[v] = FL_(splat)(-1);
         if (!FL_(all_gt)(target[v], bottom)) {
@@ -283,7 +284,7 @@ static FL_INLINE void FL_(hinge_tile)(const fl_call *call, real *restrict tile, 
                 real *const at = tile + (c * side + v) * LANES;
                 FL_(fetch_next)(of, c, v);
                 vec d = (FL_(load)(at) + high[v]) + low[v];
-                if (call->costs)
+                if (given && call->costs)
                     d += FL_(lane_costs)(call, of->k + v * LANES, c);
                 const vec u = FL_(select_eq)(class, of->y[v], zero, FL_(select_gt)(zero, d, zero, d));
                 FL_(store)(at, u);
@@ -347,12 +348,14 @@ static FL_INLINE void FL_(multiclass_hinge_tile)(const fl_call *call, real *rest
                                                  double *plus)
 {
     const int worst_only = call->option[0] == 1, squared = call->option[2] == 2;
-    if (worst_only && squared)
-        FL_(hinge_tile)(call, tile, curvature, of, side, 1, 1, inside, plus);
+    if (call->margins || call->costs) /* what else there is of these is seen at each step */
+        FL_(hinge_tile)(call, tile, curvature, of, side, worst_only, squared, 1, inside, plus);
+    else if (worst_only && squared)
+        FL_(hinge_tile)(call, tile, curvature, of, side, 1, 1, 0, inside, plus);
     else if (worst_only)
-        FL_(hinge_tile)(call, tile, curvature, of, side, 1, 0, inside, plus);
+        FL_(hinge_tile)(call, tile, curvature, of, side, 1, 0, 0, inside, plus);
     else if (squared)
-        FL_(hinge_tile)(call, tile, curvature, of, side, 0, 1, inside, plus);
+        FL_(hinge_tile)(call, tile, curvature, of, side, 0, 1, 0, inside, plus);
     else
-        FL_(hinge_tile)(call, tile, curvature, of, side, 0, 0, inside, plus);
+        FL_(hinge_tile)(call, tile, curvature, of, side, 0, 0, 0, inside, plus);
 }

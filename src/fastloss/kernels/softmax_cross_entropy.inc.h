@@ -5,6 +5,8 @@
  *   p_j = exp(z_j) / sum_k exp(z_k)       dl/dz_j = p_j - [j = y]       d2l/dz_j2 = p_j (1 - p_j)
  *
  * At the target p_y - 1 is taken as -(sum of the others), which keeps its digits when p_y is all but 1.
+ *
+ * The code is that of optional_softmax_cross_entropy as well, compiled for each: `optional` is known.
  */
 /* from a row that has been read, with options; `spread` is the mean of z_y - z_j */
 static fl_log_form FL_(optional_row)(const FL_(softmax_options) *options, const FL_(row) *row, fl_log_form form,
@@ -35,13 +37,13 @@ static fl_log_form FL_(optional_row)(const FL_(softmax_options) *options, const 
     return (fl_log_form){0, (double)FL_(first_lane)(terms.loss)};
 }
 
-static inline fl_log_form FL_(softmax_cross_entropy_row)(const fl_call *call, const real *z, ptrdiff_t y, real c,
-                                                         real *g, real *h)
+static FL_INLINE fl_log_form FL_(cross_entropy_row)(const fl_call *call, const real *z, ptrdiff_t y, real c, real *g,
+                                                    real *h, const int optional)
 {
     real scratch[FL_BLOCK];
     double spread = 0;
     const ptrdiff_t classes = call->classes;
-    const FL_(softmax_options) options = FL_(softmax_options_of)(call);
+    const FL_(softmax_options) options = FL_(softmax_options_of)(call, optional);
     const double target = (double)z[y] * options.stretch; /* g may be z */
     const FL_(row) row =
         FL_(read_row)(z, classes, y, options.stretch, g, scratch, options.smoothing != 0 ? &spread : NULL);
@@ -61,22 +63,21 @@ static inline fl_log_form FL_(softmax_cross_entropy_row)(const fl_call *call, co
 }
 
 /* rows of up to FL_BANDED classes; those of scores too large to be reduced as they are go one by one */
-static FL_INLINE void FL_(softmax_cross_entropy_band)(const fl_call *call, FL_(band) *band, const ptrdiff_t *k,
-                                                      const real *c, double *inside, double *plus)
+static FL_INLINE void FL_(cross_entropy_band)(const fl_call *call, FL_(band) *band, const ptrdiff_t *k, const real *c,
+                                              FL_(row_loss) *row_loss, double *inside, double *plus, const int optional)
 {
     const ptrdiff_t classes = call->classes;
     const vec zero = FL_(splat)(0), one = FL_(splat)(1);
-    const FL_(softmax_options) options = FL_(softmax_options_of)(call);
+    const FL_(softmax_options) options = FL_(softmax_options_of)(call, optional);
     real e[FL_(lanes) *FL_BANDED], largest[FL_(lanes)], lane[FL_(lanes)], target[FL_(lanes)];
     if (options.stretch != 1) {
-        FL_(band_by_rows)(call, band, k, c, FL_(softmax_cross_entropy_row), inside, plus);
+        FL_(band_by_rows)(call, band, k, c, row_loss, inside, plus);
         return;
     }
     for (int i = 0; i < LANES; i++) {
         largest[i] = band->z[i] ? FL_(block_max)(band->z[i], classes) : 0;
         if (!(largest[i] >= -FL_FAR && largest[i] <= FL_FAR) && band->z[i]) {
-            const fl_log_form loss =
-                FL_(softmax_cross_entropy_row)(call, band->z[i], k[i], c[i], band->g[i], band->h[i]);
+            const fl_log_form loss = row_loss(call, band->z[i], k[i], c[i], band->g[i], band->h[i]);
             inside[i] = loss.inside;
             plus[i] = loss.plus;
             band->z[i] = NULL;
@@ -148,16 +149,16 @@ static FL_INLINE void FL_(softmax_cross_entropy_band)(const fl_call *call, FL_(b
         }
 }
 
-static FL_INLINE void FL_(softmax_cross_entropy_tile)(const fl_call *call, real *restrict tile,
-                                                      real *restrict curvature, const FL_(lane_targets) *of,
-                                                      const int side, double *inside, double *plus)
+static FL_INLINE void FL_(cross_entropy_tile)(const fl_call *call, real *restrict tile, real *restrict curvature,
+                                              const FL_(lane_targets) *of, const int side, double *inside, double *plus,
+                                              const int optional)
 {
     const ptrdiff_t classes = call->classes;
     const vec zero = FL_(splat)(0), one = FL_(splat)(1);
     FL_(tile_origin) from[FL_(bundle)];
     FL_(set_aside) others = FL_(nothing_aside)(), below = others; /* all but the target, all but the largest */
     vec rest[FL_(bundle)], picked[FL_(bundle)], score[FL_(bundle)], beside[FL_(bundle)], class = zero;
-    const FL_(softmax_options) options = FL_(softmax_options_of)(call);
+    const FL_(softmax_options) options = FL_(softmax_options_of)(call, optional);
     const int far = FL_(tile_exponentials_from)(tile, classes, side, (real)options.stretch, from);
     vec spread[FL_(bundle)];
     for (int v = 0; v < side; v++)
@@ -250,4 +251,23 @@ static FL_INLINE void FL_(softmax_cross_entropy_tile)(const fl_call *call, real 
                     FL_(limit_row)(tile + v * LANES + i, curvature ? curvature + v * LANES + i : NULL, classes,
                                    side * LANES, offset[i], bend[i]);
         }
+}
+
+static inline fl_log_form FL_(softmax_cross_entropy_row)(const fl_call *call, const real *z, ptrdiff_t y, real c,
+                                                         real *g, real *h)
+{
+    return FL_(cross_entropy_row)(call, z, y, c, g, h, 0);
+}
+
+static FL_INLINE void FL_(softmax_cross_entropy_band)(const fl_call *call, FL_(band) *band, const ptrdiff_t *k,
+                                                      const real *c, double *inside, double *plus)
+{
+    FL_(cross_entropy_band)(call, band, k, c, FL_(softmax_cross_entropy_row), inside, plus, 0);
+}
+
+static FL_INLINE void FL_(softmax_cross_entropy_tile)(const fl_call *call, real *restrict tile,
+                                                      real *restrict curvature, const FL_(lane_targets) *of,
+                                                      const int side, double *inside, double *plus)
+{
+    FL_(cross_entropy_tile)(call, tile, curvature, of, side, inside, plus, 0);
 }

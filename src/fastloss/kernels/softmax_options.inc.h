@@ -21,9 +21,10 @@ typedef struct {
     int any;
 } FL_(softmax_options);
 
-static inline FL_(softmax_options) FL_(softmax_options_of)(const fl_call *call)
+/* those of a call, or none where the compiler knows that there are none */
+static FL_INLINE FL_(softmax_options) FL_(softmax_options_of)(const fl_call *call, const int optional)
 {
-    const double *const option = call->option;
+    const double none[4] = {0, 0, 0, 1}, *const option = optional ? call->option : none;
     return (FL_(softmax_options)){
         .smoothing = option[0],
         .gamma = (real)option[1],

@@ -308,12 +308,6 @@ static void FL_(strip_loss)(FL_(strip) *s, int r)
     s->all_beside[r] = s->weight[r] != 0 ? loss.plus : 0;
 }
 
-/* whether there is no option that asks more of a row than its sums */
-static inline int FL_(softmax_cross_entropy_has_strips)(const fl_call *call)
-{
-    return !FL_(softmax_options_of)(call).any;
-}
-
 static double FL_(softmax_cross_entropy_strips)(const fl_call *call, ptrdiff_t first, ptrdiff_t last)
 {
     const unsigned mode = fl_flush_subnormals();

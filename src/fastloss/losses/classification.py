@@ -173,6 +173,7 @@ class SoftmaxCrossEntropy(LabelledLoss):
 
     kernel = "softmax_cross_entropy"
     distribution_kernel = "distribution_cross_entropy"
+    option_kernels = ("optional_softmax_cross_entropy",)
 
     def _check_options(self) -> None:
         super()._check_options()
@@ -191,7 +192,10 @@ class SoftmaxCrossEntropy(LabelledLoss):
         # With these every class of a row has a term of its own, as in a distribution.
         smooth = self.label_smoothing != 0
         own_terms = smooth and (self.focal_gamma != 0 or self.class_weight is not None)
-        return self.distribution_kernel if own_terms or self.logit_cap is not None else self.kernel
+        if own_terms or self.logit_cap is not None:
+            return self.distribution_kernel
+        plain = not smooth and self.focal_gamma == self.z_loss == 0 and self.temperature == 1
+        return self.kernel if plain else "optional_softmax_cross_entropy"
 
     def _kernel_options(self) -> tuple[float, ...]:
         cap = math.inf if self.logit_cap is None else self.logit_cap
