@@ -54,12 +54,16 @@ static FL_INLINE vec FL_(band_sum)(const real *e, ptrdiff_t pitch)
     return t[0];
 }
 
-/* e <- exp(z - offset) for each row, at a distance of `pitch`; returns that. Lanes without a row hold 0. */
+/* e <- exp(z - offset) for each row, at a distance of `pitch`; returns that. Lanes without a row hold 0. Scores that are
+ * `relative` are taken from the base and stretched. */
 static FL_INLINE ptrdiff_t FL_(band_exponentials)(const FL_(band) *band, ptrdiff_t classes,
-                                                  const FL_(tile_origin) *from, real *e)
+                                                  const FL_(tile_origin) *from, real *e, const int relative,
+                                                  real stretch)
 {
     const ptrdiff_t pitch = (classes + LANES - 1) / LANES * LANES;
-    real rounder[FL_(lanes)], lowest[FL_(lanes)];
+    const vec stretched = FL_(splat)(stretch);
+    real rounder[FL_(lanes)], lowest[FL_(lanes)], bases[FL_(lanes)];
+    FL_(store)(bases, from->base);
     FL_(store)(rounder, from->shift.rounder);
     FL_(store)(lowest, from->shift.lowest);
     for (int i = 0; i < LANES; i++, e += pitch) {
@@ -70,14 +74,18 @@ static FL_INLINE ptrdiff_t FL_(band_exponentials)(const FL_(band) *band, ptrdiff
                 FL_(store)(e + j, FL_(splat)(0));
             continue;
         }
+        const vec base = FL_(splat)(bases[i]);
         ptrdiff_t j = 0;
         for (; j + LANES <= classes; j += LANES) {
             FL_PREFETCH(z + band->next_z + j);
             FL_PREFETCH_WRITE(g + band->next_g + j);
-            FL_(store)(e + j, FL_(exp_shifted)(FL_(load)(z + j), shift));
+            const vec x = FL_(load)(z + j);
+            FL_(store)(e + j, FL_(exp_shifted)(relative ? FL_(relative)(x, base, stretched) : x, shift));
         }
-        if (j < classes)
-            FL_(store)(e + j, FL_(exp_shifted)(FL_(load_part)(z + j, classes - j, -(real)INFINITY), shift));
+        if (j < classes) {
+            const vec x = FL_(load_part)(z + j, classes - j, -(real)INFINITY);
+            FL_(store)(e + j, FL_(exp_shifted)(relative ? FL_(relative)(x, base, stretched) : x, shift));
+        }
     }
     return pitch;
 }

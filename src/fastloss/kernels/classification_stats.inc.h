@@ -227,7 +227,7 @@ static void FL_(narrow_statistics)(const fl_call *call, ptrdiff_t first, int row
     const ptrdiff_t classes = call->classes;
     FL_(lane_targets) of = {.z = z, .k = k + i, .rows = rows};
     real number[all];
-    of.next_z = of.next_g = FL_(next_tile)(&call->z, z, classes, BUNDLE, &of.next_z_step);
+    of.next_z = of.next_g = z + FL_(next_tile)(&call->z, classes, &of.next_z_step);
     of.next_g_step = of.next_z_step;
     for (int r = 0; r < all; r++)
         number[r] = (real)(int32_t)k[i + r];

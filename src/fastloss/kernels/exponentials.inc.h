@@ -59,36 +59,50 @@ static inline double FL_(raise_origin)(FL_(row) *row, real m)
     return lower;
 }
 
+/* from the base, stretched; of +inf, inf - inf counts as 0 */
+static FL_INLINE vec FL_(relative)(vec x, vec base, vec stretch)
+{
+    return FL_(select_eq)(x, base, FL_(splat)(0), x - base) * stretch;
+}
+
 /* e <- exp(z - offset), padded; e may be z where n is a whole number of registers and of paddings. `written` is what the
  * row will be written to, or NULL. */
-static inline void FL_(block_exp)(const real *z, ptrdiff_t n, const FL_(row) *row, real *e, const real *written)
+static FL_INLINE void FL_(block_exp_from)(const real *z, ptrdiff_t n, const FL_(row) *row, real *e, const real *written,
+                                          const int relative)
 {
-    real near[FL_BLOCK];
-    if (row->base != 0 || row->stretch != 1) { /* also +inf, for which inf - inf counts as 0, and NaN */
-        const vec base = FL_(splat)(row->base), stretch = FL_(splat)((real)row->stretch);
-        for (ptrdiff_t j = 0; j < n; j += LANES) {
-            const vec x = n - j >= LANES ? FL_(load)(z + j) : FL_(load_part)(z + j, n - j, 0);
-            FL_(store)(near + j, FL_(select_eq)(x, base, FL_(splat)(0), x - base) * stretch);
-        }
-        z = near;
-    }
+    const vec base = FL_(splat)(row->base), stretch = FL_(splat)((real)row->stretch);
     const FL_(shift) shift = FL_(shift_of)(FL_(splat)(row->shift));
     ptrdiff_t j = 0;
     for (; j + 4 * LANES <= n; j += 4 * LANES) {
         vec x[4];
-        for (int r = 0; r < 4; r++)
+        for (int r = 0; r < 4; r++) {
             x[r] = FL_(load)(z + j + r * LANES);
+            x[r] = relative ? FL_(relative)(x[r], base, stretch) : x[r];
+        }
         FL_(fetch_ahead)(z + j, written ? written + j : NULL, 4 * LANES);
         for (int r = 0; r < 4; r++)
             FL_(store)(e + j + r * LANES, FL_(exp_shifted)(x[r], shift));
     }
-    for (; j + LANES <= n; j += LANES)
-        FL_(store)(e + j, FL_(exp_shifted)(FL_(load)(z + j), shift));
-    if (j < n) {
-        FL_(store)(e + j, FL_(exp_shifted)(FL_(load_part)(z + j, n - j, -(real)INFINITY), shift));
-        j += LANES;
+    for (; j < n; j += LANES) {
+        const ptrdiff_t left = n - j;
+        vec x = left >= LANES ? FL_(load)(z + j) : FL_(load_part)(z + j, left, -(real)INFINITY);
+        if (relative) {
+            x = FL_(relative)(x, base, stretch);
+            real near[FL_(lanes)];
+            FL_(store)(near, x);
+            x = left >= LANES ? x : FL_(load_part)(near, left, -(real)INFINITY); /* whatever the base is */
+        }
+        FL_(store)(e + j, FL_(exp_shifted)(x, shift));
     }
     FL_(pad)(e, j);
+}
+
+static inline void FL_(block_exp)(const real *z, ptrdiff_t n, const FL_(row) *row, real *e, const real *written)
+{
+    if (row->base != 0 || row->stretch != 1) /* also +inf, and NaN */
+        FL_(block_exp_from)(z, n, row, e, written, 1);
+    else
+        FL_(block_exp_from)(z, n, row, e, written, 0);
 }
 
 /* Reads a row. Its exponentials are left in `kept` (whole blocks) and in `scratch` (the last, unfinished one); without
@@ -229,8 +243,8 @@ static FL_INLINE int FL_(tile_exponentials_from)(real *restrict tile, ptrdiff_t 
             m[v] = FL_(select_gt)(size[v], far, zero, m[v]);
             for (ptrdiff_t c = 0; c < classes; c++) {
                 real *const at = tile + (c * side + v) * LANES;
-                const vec x = FL_(load)(at), relative = FL_(select_eq)(x, base, zero, x - base);
-                FL_(store)(at, FL_(select_gt)(size[v], far, relative * FL_(splat)(stretch), x));
+                const vec x = FL_(load)(at), relative = FL_(relative)(x, base, FL_(splat)(stretch));
+                FL_(store)(at, FL_(select_gt)(size[v], far, relative, x));
             }
         }
     for (int v = 0; v < side; v++) {

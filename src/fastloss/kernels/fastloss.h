@@ -153,6 +153,12 @@ static inline int fl_weighted(const fl_call *call)
     return call->w.data || call->class_weight || call->some_ignored;
 }
 
+/* Whether each row's logarithm is wanted by itself. Rows that are ignored have a loss of 0 to begin with. */
+static inline int fl_apart(const fl_call *call)
+{
+    return call->w.data || call->class_weight || call->l;
+}
+
 /* The rows from `start` on, at most `rows`, that lie in one inner part of all arrays. */
 static inline int fl_rows_within(const fl_call *call, ptrdiff_t start, int rows)
 {

@@ -111,12 +111,8 @@ static inline const ptrdiff_t *fl_read_samples(const fl_call *call, ptrdiff_t fi
                                                double *weight)
 {
     const ptrdiff_t *const k = fl_read_indices(call, first, n, copy);
-    if (call->w.data)
-        for (int i = 0; i < n; i++)
-            weight[i] = fl_weight_at(&call->w, first + i);
-    else if (fl_weighted(call))
-        for (int i = 0; i < n; i++)
-            weight[i] = 1;
+    if (fl_weighted(call))
+        fl_read_weights(&call->w, first, n, weight);
     if (call->some_ignored)
         for (int i = 0; i < n; i++) {
             const int counts = k[i] != (ptrdiff_t)call->ignored;

@@ -53,6 +53,63 @@ static FL_INLINE void FL_(transpose)(vec *t)
 #endif
 }
 
+/* Squares of four, which a quarter or half of a register holds without crossing it: so four vectors are turned by
+ * eight shuffles, and what is left of a transposition loads and stores can do. float32 alone. */
+#undef FL_FOURS
+#if FL_BITS == 32 && FL_VECTOR_BYTES
+#define FL_FOURS 1
+#define FL_UNPACK_LOW(i) (((i) & ~3) + (i) % 4 / 2 + ((i) & 1 ? LANES : 0))
+#define FL_UNPACK_HIGH(i) (FL_UNPACK_LOW(i) + 2)
+#define FL_HALF_LOW(i) (((i) & ~3) + ((i) & 1) + ((i) & 2 ? LANES : 0))
+#define FL_HALF_HIGH(i) (FL_HALF_LOW(i) + 2)
+
+/* four numbers each of every fourth row */
+static FL_INLINE vec FL_(load_fours)(const real *z, ptrdiff_t row)
+{
+#if FL_VECTOR_BYTES == 64
+    __m512 x = _mm512_castps128_ps512(_mm_loadu_ps(z));
+    x = _mm512_insertf32x4(x, _mm_loadu_ps(z + 4 * row), 1);
+    x = _mm512_insertf32x4(x, _mm_loadu_ps(z + 8 * row), 2);
+    return (vec)_mm512_insertf32x4(x, _mm_loadu_ps(z + 12 * row), 3);
+#elif FL_VECTOR_BYTES == 32
+    return (vec)_mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(z)), _mm_loadu_ps(z + 4 * row), 1);
+#else
+    (void)row;
+    return FL_(load)(z);
+#endif
+}
+
+static FL_INLINE void FL_(store_fours)(real *g, ptrdiff_t row, vec x)
+{
+#if FL_VECTOR_BYTES == 64
+    _mm_storeu_ps(g, _mm512_castps512_ps128((__m512)x));
+    _mm_storeu_ps(g + 4 * row, _mm512_extractf32x4_ps((__m512)x, 1));
+    _mm_storeu_ps(g + 8 * row, _mm512_extractf32x4_ps((__m512)x, 2));
+    _mm_storeu_ps(g + 12 * row, _mm512_extractf32x4_ps((__m512)x, 3));
+#elif FL_VECTOR_BYTES == 32
+    _mm_storeu_ps(g, _mm256_castps256_ps128((__m256)x));
+    _mm_storeu_ps(g + 4 * row, _mm256_extractf128_ps((__m256)x, 1));
+#else
+    (void)row;
+    FL_(store)(g, x);
+#endif
+}
+
+static FL_INLINE void FL_(turn_fours)(vec *t)
+{
+    const vec a = FL_SHUFFLE(t[0], t[1], FL_LANE_LIST(FL_UNPACK_LOW));
+    const vec b = FL_SHUFFLE(t[0], t[1], FL_LANE_LIST(FL_UNPACK_HIGH));
+    const vec c = FL_SHUFFLE(t[2], t[3], FL_LANE_LIST(FL_UNPACK_LOW));
+    const vec d = FL_SHUFFLE(t[2], t[3], FL_LANE_LIST(FL_UNPACK_HIGH));
+    t[0] = FL_SHUFFLE(a, c, FL_LANE_LIST(FL_HALF_LOW));
+    t[1] = FL_SHUFFLE(a, c, FL_LANE_LIST(FL_HALF_HIGH));
+    t[2] = FL_SHUFFLE(b, d, FL_LANE_LIST(FL_HALF_LOW));
+    t[3] = FL_SHUFFLE(b, d, FL_LANE_LIST(FL_HALF_HIGH));
+}
+#else
+#define FL_FOURS 0
+#endif
+
 /* Rows of 2, 3 or 4 classes, one after the other in as many vectors, become a vector for each class. Class k of row r
  * is number classes * r + k of them all. */
 static FL_INLINE void FL_(unzip)(vec *t, const int classes)

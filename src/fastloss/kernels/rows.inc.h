@@ -32,23 +32,34 @@ static FL_INLINE void FL_(fetch_next)(const FL_(lane_targets) *of, ptrdiff_t cla
     FL_PREFETCH_WRITE(of->next_g + class * of->next_g_step + v * LANES);
 }
 
-/* where that is for an array with `rows` rows in a tile of which this is the first: the next tile, or one further on where
- * tiles are small */
-static FL_INLINE const real *FL_(next_tile)(const fl_rows *array, const real *here, ptrdiff_t classes, const int side,
-                                            ptrdiff_t *step)
+/* What is fetched, from the first row of a tile on: how far the next tile is, and its classes are apart. One further on
+ * where tiles are small. */
+typedef struct {
+    ptrdiff_t z, g, z_step, g_step;
+} FL_(distances);
+
+static FL_INLINE ptrdiff_t FL_(next_tile)(const fl_rows *array, ptrdiff_t classes, ptrdiff_t *step)
 {
+    const ptrdiff_t rows = BUNDLE * LANES;
+    *step = 0;
     if (array->row == 1) {
         *step = array->step;
-        return here + side * LANES;
+        return rows;
     }
     /* rows that lie apart count with what is between them, of which not every line is fetched */
-    const ptrdiff_t size = side * LANES * array->row, length = size < 0 ? -size : size;
-    if (array->step != 1 || length == 0) {
-        *step = 0;
-        return here;
-    }
+    const ptrdiff_t size = rows * array->row, length = size < 0 ? -size : size;
+    if (array->step != 1 || length == 0)
+        return 0;
     *step = size / classes;
-    return here + (length < FL_AHEAD ? FL_AHEAD / length : 1) * size;
+    return (length < FL_AHEAD ? FL_AHEAD / length : 1) * size;
+}
+
+static inline FL_(distances) FL_(distances_of)(const fl_call *call)
+{
+    FL_(distances) far;
+    far.z = FL_(next_tile)(&call->z, call->classes, &far.z_step);
+    far.g = FL_(next_tile)(call->g.data ? &call->g : &call->z, call->classes, &far.g_step);
+    return far;
 }
 
 /* the targets' scores, as long as g, which may be z, is not written */
@@ -67,19 +78,24 @@ static FL_INLINE real *FL_(at_row)(const fl_rows *rows, ptrdiff_t first)
 
 /* rows [first, first + rows), rows <= side * LANES; that many numbers are written to inside and plus all the same */
 static FL_INLINE void FL_(narrow_rows)(const fl_call *call, ptrdiff_t first, int rows, const ptrdiff_t *k,
-                                       const double *weight, const int side, FL_(tile_loss) *tile_loss,
-                                       real *restrict tile, real *restrict curvature, double *inside, double *plus)
+                                       const double *weight, const int side, const FL_(distances) *far,
+                                       FL_(tile_loss) *tile_loss, real *restrict tile, real *restrict curvature,
+                                       double *inside, double *plus)
 {
     const ptrdiff_t classes = call->classes;
     real number[FL_(bundle) *FL_(lanes)];
     const real *const z = FL_(at_row)(&call->z, first);
     real *const g = call->g.data ? FL_(at_row)(&call->g, first) : NULL;
     real *const h = call->h.data ? FL_(at_row)(&call->h, first) : NULL;
-    FL_(lane_targets) of = {.z = z, .k = k, .rows = rows};
-    of.next_z = of.next_g = FL_(next_tile)(&call->z, z, classes, side, &of.next_z_step);
-    of.next_g_step = of.next_z_step;
-    if (g)
-        of.next_g = FL_(next_tile)(&call->g, g, classes, side, &of.next_g_step);
+    FL_(lane_targets) of = {
+        .z = z,
+        .k = k,
+        .rows = rows,
+        .next_z = z + far->z,
+        .next_g = (g ? g : z) + far->g,
+        .next_z_step = far->z_step,
+        .next_g_step = far->g_step,
+    };
     if (call->ahead_z) { /* of numbers of 16 bits a tile has half the lines */
         of.next_z = (const real *)(call->ahead_z + 2 * first * classes);
         of.next_z_step = side * LANES / 2;
@@ -210,6 +226,24 @@ static FL_INLINE void FL_(wide_rows_anywhere)(const fl_call *call, ptrdiff_t fir
     }
 }
 
+/* the sum of the losses of `rows` rows, FL_ROWS at most, each times its weight */
+static FL_NOINLINE double FL_(weighted_losses)(const fl_call *call, ptrdiff_t first, int rows, double *inside,
+                                               const double *plus, const double *weight)
+{
+    fl_log1p_many(inside, rows);
+    for (int i = 0; i < rows; i++)
+        inside[i] = weight[i] * (inside[i] + plus[i]);
+    for (int i = rows; i < FL_ROWS; i++)
+        inside[i] = 0;
+    if (call->l)
+        for (int i = 0; i < rows; i++)
+            ((real *)call->l)[first + i] = (real)inside[i];
+    for (int half = FL_ROWS / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++)
+            inside[i] += inside[i + half];
+    return inside[0];
+}
+
 static FL_INLINE double FL_(each_row)(const fl_call *call, ptrdiff_t first, ptrdiff_t last, FL_(row_loss) *row_loss,
                                       FL_(band_loss) *band_loss, FL_(tile_loss) *tile_loss)
 {
@@ -218,10 +252,12 @@ static FL_INLINE double FL_(each_row)(const fl_call *call, ptrdiff_t first, ptrd
         call->z.inner < last || (call->g.data && call->g.inner < last) || (call->h.data && call->h.inner < last);
     fl_log_sum sum = fl_log_sum_of_nothing();
     fl_sum total = {0, 0};
-    const int in_lanes = fl_in_lanes(call), weighted = fl_weighted(call);
+    const int in_lanes = fl_in_lanes(call);
+    const int apart = fl_apart(call);
     real near_tile[FL_NARROW * FL_(bundle) *FL_(lanes)], near_curvature[FL_NARROW * FL_(bundle) *FL_(lanes)];
     real *const tile = call->classes > FL_NARROW ? (real *)call->scratch : near_tile;
     real *const curvature = call->classes > FL_NARROW ? tile + call->classes * BUNDLE * LANES : near_curvature;
+    const FL_(distances) far = FL_(distances_of)(call);
     double weight[FL_ROWS];
     ptrdiff_t indices[FL_ROWS];
     for (int i = 0; i < FL_ROWS; i++)
@@ -240,25 +276,18 @@ static FL_INLINE double FL_(each_row)(const fl_call *call, ptrdiff_t first, ptrd
             const int side = FL_(bundle) *LANES;
             int i = 0;
             for (; i + side <= rows; i += side) /* the common case: the compiler knows all rows to be there */
-                FL_(narrow_rows)(call, start + i, side, k + i, weight + i, FL_(bundle), tile_loss, tile, curvature,
-                                 inside + i, plus + i);
+                FL_(narrow_rows)(call, start + i, side, k + i, weight + i, FL_(bundle), &far, tile_loss, tile,
+                                 curvature, inside + i, plus + i);
             for (; i < rows; i += LANES)
-                FL_(narrow_rows)(call, start + i, rows - i < LANES ? rows - i : LANES, k + i, weight + i, 1, tile_loss,
-                                 tile, curvature, inside + i, plus + i);
+                FL_(narrow_rows)(call, start + i, rows - i < LANES ? rows - i : LANES, k + i, weight + i, 1, &far,
+                                 tile_loss, tile, curvature, inside + i, plus + i);
             for (; i < FL_ROWS; i++)
                 inside[i] = plus[i] = 0;
         }
-        if (!weighted && !call->l) {
+        if (apart)
+            fl_add(&total, FL_(weighted_losses)(call, start, rows, inside, plus, weight));
+        else
             fl_add_log_forms(&sum, inside, plus);
-        } else {
-            fl_log1p_many(inside, rows);
-            for (int i = 0; i < rows; i++) {
-                const double loss = weight[i] * (inside[i] + plus[i]);
-                fl_add(&total, loss);
-                if (call->l)
-                    ((real *)call->l)[start + i] = (real)loss;
-            }
-        }
         start += rows;
     }
     fl_restore_subnormals(mode);

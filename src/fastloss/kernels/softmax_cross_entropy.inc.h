@@ -70,10 +70,6 @@ static FL_INLINE void FL_(cross_entropy_band)(const fl_call *call, FL_(band) *ba
     const vec zero = FL_(splat)(0), one = FL_(splat)(1);
     const FL_(softmax_options) options = FL_(softmax_options_of)(call, optional);
     real e[FL_(lanes) *FL_BANDED], largest[FL_(lanes)], lane[FL_(lanes)], target[FL_(lanes)];
-    if (options.stretch != 1) {
-        FL_(band_by_rows)(call, band, k, c, row_loss, inside, plus);
-        return;
-    }
     for (int i = 0; i < LANES; i++) {
         largest[i] = band->z[i] ? FL_(block_max)(band->z[i], classes) : 0;
         if (!(largest[i] >= -FL_FAR && largest[i] <= FL_FAR) && band->z[i]) {
@@ -84,9 +80,16 @@ static FL_INLINE void FL_(cross_entropy_band)(const fl_call *call, FL_(band) *ba
             largest[i] = 0;
         }
     }
-    const vec m = FL_(load)(largest), powers = FL_(powers_of_two)(m);
-    const FL_(tile_origin) from = {.powers = powers, .largest = m, .shift = FL_(shift_of)(powers)};
-    const ptrdiff_t pitch = FL_(band_exponentials)(band, classes, &from, e);
+    const int stretched = options.stretch != 1; /* then scores are relative to the largest */
+    const vec m = FL_(load)(largest), powers = stretched ? zero : FL_(powers_of_two)(m);
+    const FL_(tile_origin) from = {
+        .base = stretched ? m : zero,
+        .powers = powers,
+        .largest = stretched ? zero : m,
+        .shift = FL_(shift_of)(powers),
+    };
+    const ptrdiff_t pitch = stretched ? FL_(band_exponentials)(band, classes, &from, e, 1, (real)options.stretch)
+                                      : FL_(band_exponentials)(band, classes, &from, e, 0, 1);
     for (int i = 0; i < LANES; i++) {
         lane[i] = target[i] = 0;
         if (band->z[i]) {
@@ -97,18 +100,23 @@ static FL_INLINE void FL_(cross_entropy_band)(const fl_call *call, FL_(band) *ba
     }
     const vec picked = FL_(load)(lane), rest = FL_(band_sum)(e, pitch), sum = rest + picked;
     vec a, b;
-    FL_(tile_log_form)(rest, picked, FL_(load)(target), &from, &a, &b);
+    const vec score = stretched ? (FL_(load)(target) - m) * FL_(splat)((real)options.stretch) : FL_(load)(target);
+    FL_(tile_log_form)(rest, picked, score, &from, &a, &b);
     const vec inverse = one / sum, p = picked * inverse, factors = FL_(load)(c);
     FL_(row_terms) terms = {.factor = factors, .offset = zero, .target = zero - rest * inverse * factors};
     if (options.any) {
         vec spread = zero;
         if (options.smoothing != 0) {
             for (int i = 0; i < LANES; i++)
-                lane[i] = band->z[i] ? (real)(FL_(block_spread)(band->z[i], classes, target[i]) / (double)classes) : 0;
+                lane[i] =
+                    band->z[i]
+                        ? (real)(FL_(block_spread)(band->z[i], classes, target[i]) * options.stretch / (double)classes)
+                        : 0;
             spread = FL_(load)(lane);
         }
-        FL_(optional_terms)(&options, p, rest * inverse, FL_(log1p)(a) + b, spread, FL_(tile_log_sum)(sum, 1, &from),
-                            factors, (real)classes, &terms);
+        FL_(optional_terms)(&options, p, rest * inverse, FL_(log1p)(a) + b, spread,
+                            options.z_loss != 0 ? FL_(tile_log_sum)(sum, (real)options.stretch, &from) : zero, factors,
+                            (real)classes, &terms);
         a = zero;
         b = terms.loss;
     }
@@ -160,16 +168,15 @@ static FL_INLINE void FL_(cross_entropy_tile)(const fl_call *call, real *restric
     vec rest[FL_(bundle)], picked[FL_(bundle)], score[FL_(bundle)], beside[FL_(bundle)], class = zero;
     const FL_(softmax_options) options = FL_(softmax_options_of)(call, optional);
     const int far = FL_(tile_exponentials_from)(tile, classes, side, (real)options.stretch, from);
-    vec spread[FL_(bundle)];
+    FL_(set_aside) distances = others;
+    vec spread[FL_(bundle)], share = FL_(splat)(FL_SHARE); /* of largest - z_j, the mean, each made small */
     for (int v = 0; v < side; v++)
         rest[v] = picked[v] = score[v] = beside[v] = spread[v] = zero;
-    if (options.smoothing != 0)
-        FL_(tile_spread)(tile, classes, side, from, spread);
     for (ptrdiff_t start = 0; start < classes; start += FL_PART) {
         const ptrdiff_t end = classes - start < FL_PART ? classes : start + FL_PART;
-        vec part[FL_(bundle)], part_below[FL_(bundle)];
+        vec part[FL_(bundle)], part_below[FL_(bundle)], part_spread[FL_(bundle)];
         for (int v = 0; v < side; v++)
-            part[v] = part_below[v] = zero;
+            part[v] = part_below[v] = part_spread[v] = zero;
         for (ptrdiff_t c = start; c < end; c++, class += one)
             for (int v = 0; v < side; v++) {
                 real *const at = tile + (c * side + v) * LANES;
@@ -179,13 +186,18 @@ static FL_INLINE void FL_(cross_entropy_tile)(const fl_call *call, real *restric
                 picked[v] = FL_(select_eq)(class, of->y[v], e, picked[v]);
                 score[v] = FL_(select_eq)(class, of->y[v], x, score[v]);
                 part[v] += FL_(select_eq)(class, of->y[v], zero, e);
+                if (optional)
+                    part_spread[v] += FL_(fnma)(x, share, from[v].largest * share);
                 if (curvature)
                     part_below[v] += FL_(select_eq)(x, from[v].largest, zero, e);
             }
         for (int v = 0; v < side; v++) {
             rest[v] += part[v];
             beside[v] += part_below[v];
+            spread[v] += part_spread[v];
         }
+        if (optional)
+            FL_(restart)(&distances, spread, side, end, classes);
         FL_(restart)(&others, rest, side, end, classes);
         FL_(restart)(&below, beside, side, end, classes);
     }
@@ -202,10 +214,11 @@ static FL_INLINE void FL_(cross_entropy_tile)(const fl_call *call, real *restric
     if (options.any)
         for (int v = 0; v < side; v++) {
             const vec behind = from[v].largest - score[v];
-            FL_(optional_terms)(&options, picked[v] * inverse[v], rest[v] * inverse[v], FL_(log1p)(a[v]) + b[v],
-                                spread[v] - behind,
-                                FL_(tile_log_sum)(rest[v] + picked[v], (real)options.stretch, from + v), of->c[v],
-                                (real)classes, terms + v);
+            FL_(optional_terms)(
+                &options, picked[v] * inverse[v], rest[v] * inverse[v], FL_(log1p)(a[v]) + b[v],
+                FL_(fma)(spread[v], FL_(splat)((real)(1 / (FL_SHARE * (double)classes))), zero - behind),
+                options.z_loss != 0 ? FL_(tile_log_sum)(rest[v] + picked[v], (real)options.stretch, from + v) : zero,
+                of->c[v], (real)classes, terms + v);
             a[v] = zero;
             b[v] = terms[v].loss;
         }

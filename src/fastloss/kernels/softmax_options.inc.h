@@ -116,28 +116,6 @@ static void FL_(optional_terms)(const FL_(softmax_options) *o, vec p, vec rest, 
     terms->target_curve = curvature * (rest * (p * pull - bend) + doubled * p * p + FL_(of_amount)(p * rest, height));
 }
 
-/* the mean of largest - z_j of each row of a tile */
-static FL_INLINE void FL_(tile_spread)(const real *tile, ptrdiff_t classes, const int side,
-                                       const FL_(tile_origin) *from, vec *spread)
-{
-    FL_(set_aside) aside = FL_(nothing_aside)();
-    const vec share = FL_(splat)(FL_SHARE);
-    for (int v = 0; v < side; v++)
-        spread[v] = FL_(splat)(0);
-    for (ptrdiff_t start = 0; start < classes; start += FL_PART) {
-        const ptrdiff_t end = classes - start < FL_PART ? classes : start + FL_PART;
-        for (int v = 0; v < side; v++) {
-            vec part = FL_(splat)(0);
-            for (ptrdiff_t c = start; c < end; c++)
-                part += FL_(fnma)(FL_(load)(tile + (c * side + v) * LANES), share, from[v].largest * share);
-            spread[v] += part;
-        }
-        FL_(restart)(&aside, spread, side, end, classes);
-    }
-    for (int v = 0; v < side; v++)
-        spread[v] *= FL_(splat)((real)(1 / (FL_SHARE * (double)classes)));
-}
-
 /* h_j = p_j (curve (1 - p_j) + bend p_j) from the p_j that are there; that of the target is 0, and `picked` its own. At most
  * one class has more than half of the probability; for it, 1 - p is the sum of all the others. */
 static inline void FL_(shares_to_curvature)(real *h, ptrdiff_t classes, real curve, real bend, double picked)

@@ -340,19 +340,13 @@ static double FL_(softmax_cross_entropy_strips)(const fl_call *call, ptrdiff_t f
         for (int r = 0; r < rows; r += FL_ROWS) {
             const int n = rows - r < FL_ROWS ? rows - r : FL_ROWS;
             double *const inside = s->others + r, *const plus = s->all_beside + r;
-            if (!fl_weighted(call) && !call->l) {
-                for (int i = n; i < FL_ROWS; i++)
-                    inside[i] = plus[i] = 0;
-                fl_add_log_forms(&sum, inside, plus);
+            if (fl_apart(call)) {
+                fl_add(&total, FL_(weighted_losses)(call, start + r, n, inside, plus, s->weight + r));
                 continue;
             }
-            fl_log1p_many(inside, n);
-            for (int i = 0; i < n; i++) {
-                const double loss = s->weight[r + i] * (inside[i] + plus[i]);
-                fl_add(&total, loss);
-                if (call->l)
-                    ((real *)call->l)[start + r + i] = (real)loss;
-            }
+            for (int i = n; i < FL_ROWS; i++)
+                inside[i] = plus[i] = 0;
+            fl_add_log_forms(&sum, inside, plus);
         }
         start += rows;
     }

@@ -65,6 +65,35 @@ static FL_INLINE void FL_(turn)(const real *src, ptrdiff_t from, int rows, ptrdi
     }
 }
 
+/* LANES rows of at least four classes; the last four may overlap others, so that nothing beyond the rows is touched */
+#if FL_FOURS
+static FL_INLINE void FL_(load_by_fours)(const real *z, ptrdiff_t row, ptrdiff_t classes, real *tile, ptrdiff_t pitch)
+{
+    for (ptrdiff_t next = 0; next < classes; next += 4) {
+        const ptrdiff_t c = next + 4 <= classes ? next : classes - 4;
+        vec t[4];
+        for (int i = 0; i < 4; i++)
+            t[i] = FL_(load_fours)(z + i * row + c, row);
+        FL_(turn_fours)(t);
+        for (int i = 0; i < 4; i++)
+            FL_(store)(tile + (c + i) * pitch, t[i]);
+    }
+}
+
+static FL_INLINE void FL_(store_by_fours)(const real *tile, ptrdiff_t pitch, ptrdiff_t classes, real *g, ptrdiff_t row)
+{
+    for (ptrdiff_t next = 0; next < classes; next += 4) {
+        const ptrdiff_t c = next + 4 <= classes ? next : classes - 4;
+        vec t[4];
+        for (int i = 0; i < 4; i++)
+            t[i] = FL_(load)(tile + (c + i) * pitch);
+        FL_(turn_fours)(t);
+        for (int i = 0; i < 4; i++)
+            FL_(store_fours)(g + i * row + c, row, t[i]);
+    }
+}
+#endif
+
 /* Whole vectors of adjacent rows of 2, 3 or 4 classes, which the compiler must know: it copies an unknown number of
  * vectors by an instruction that takes longer to start than all of them. */
 static FL_INLINE void FL_(load_few)(const real *z, const int classes, const int side, real *tile)
@@ -102,6 +131,11 @@ static FL_INLINE void FL_(load_tile_of)(const real *z, ptrdiff_t row, ptrdiff_t 
             FL_(load_few)(z, 3, side, tile);
         else
             FL_(load_few)(z, 4, side, tile);
+#if FL_FOURS
+    } else if (step == 1 && rows == side * LANES && classes >= 4) {
+        for (int v = 0; v < side; v++)
+            FL_(load_by_fours)(z + v * LANES * row, row, classes, tile + v * LANES, side * LANES);
+#endif
     } else if (step == 1 && rows == side * LANES) {
         for (int v = 0; v < side; v++)
             FL_(turn)(z + v * LANES * row, row, LANES, classes, tile + v * LANES, side * LANES, LANES, 1);
@@ -129,6 +163,11 @@ static FL_INLINE void FL_(store_tile_of)(const real *tile, ptrdiff_t row, ptrdif
             FL_(store_few)(tile, 3, side, g);
         else
             FL_(store_few)(tile, 4, side, g);
+#if FL_FOURS
+    } else if (step == 1 && rows == side * LANES && classes >= 4) {
+        for (int v = 0; v < side; v++)
+            FL_(store_by_fours)(tile + v * LANES, side * LANES, classes, g + v * LANES * row, row);
+#endif
     } else if (step == 1) {
         for (int v = 0; v < side; v++)
             for (ptrdiff_t c = 0; c < classes; c += LANES) {
