@@ -42,6 +42,7 @@ cdef extern from "fastloss.h" nogil:
         const void *t
         int t_kind, l_kind
         const char *ahead_z
+        const char *ahead_t
         const char *ahead_g
         fl_kernel kernel
         fl_samples y, w
@@ -116,7 +117,7 @@ cdef void without_samples(fl_call *call) noexcept:
     call.y.repeat = call.w.repeat = call.second.repeat = 1
     call.cycle = 0
     call.t = call.l = call.g.data = call.h.data = call.q.data = NULL
-    call.ahead_z = call.ahead_g = NULL
+    call.ahead_z = call.ahead_t = call.ahead_g = NULL
     call.entries = call.some_ignored = 0
     call.class_weight = call.margins = NULL
     call.costs = NULL

@@ -227,6 +227,19 @@ static FL_INLINE double FL_(weighted_elements)(const fl_call *call, ptrdiff_t fi
     return FL_(write_weighted)(call, first, &part, logs);
 }
 
+/* What is fetched of an array while it is worked through: numbers further on, of 16 bits those of the next band. */
+typedef struct {
+    const char *data; /* NULL: nothing */
+    ptrdiff_t size;
+} FL_(next);
+
+static FL_INLINE FL_(next) FL_(next_of)(const real *array, const char *ahead, ptrdiff_t first)
+{
+    if (ahead)
+        return (FL_(next)){ahead + 2 * first, 2};
+    return (FL_(next)){array ? (const char *)(array + FL_AHEAD) : NULL, sizeof(real)};
+}
+
 /* `groups` whole groups, all of weight 1 and without a loss of their own; the sum of their losses, and whether a target
  * may be out of range. What is written the compiler knows, so that nothing is asked inside; or for order -1 that it is the
  * gradient, and perhaps the Hessian. */
@@ -238,6 +251,8 @@ static FL_INLINE double FL_(plain_groups)(const fl_call *call, ptrdiff_t first, 
     const real *const z = (const real *)call->z.data + first, *const t = (const real *)call->t + first;
     real *const g = of_gradient ? (real *)call->g.data + first : NULL;
     real *const h = of_hessian ? (real *)call->h.data + first : NULL;
+    const FL_(next) next_z = FL_(next_of)(z, call->ahead_z, first), next_t = FL_(next_of)(t, call->ahead_t, first);
+    const FL_(next) next_g = FL_(next_of)(g, call->ahead_g, first), next_h = FL_(next_of)(h, NULL, first);
     const vec c = FL_(splat)((real)call->scale), zero = FL_(splat)(0);
     double option[FL_OPTIONS]; /* a copy, which no store to the outputs can change */
     memcpy(option, call->option, sizeof option);
@@ -251,8 +266,12 @@ static FL_INLINE double FL_(plain_groups)(const fl_call *call, ptrdiff_t first, 
         for (int r = 0; r < FL_(group_registers); r++)
             linear[r] = zero;
         for (ptrdiff_t i = start * GROUP; i < end * GROUP; i += GROUP) {
-            FL_(fetch_ahead)(z + i, of_gradient ? g + i : NULL, GROUP);
-            FL_(fetch_ahead)(t + i, of_hessian ? h + i : NULL, GROUP);
+            FL_PREFETCH(next_z.data + i * next_z.size);
+            FL_PREFETCH(next_t.data + i * next_t.size);
+            if (of_gradient)
+                FL_PREFETCH_WRITE(next_g.data + i * next_g.size);
+            if (of_hessian)
+                FL_PREFETCH_WRITE(next_h.data + i * next_h.size);
             for (int r = 0; r < FL_(group_registers); r++) {
                 const ptrdiff_t at = i + r * LANES;
                 const vec target = FL_(load)(t + at);

@@ -54,7 +54,7 @@ struct fl_call {
     const void
         *t; /* elementwise: one for each score; of a distribution with entries: their probabilities, contiguous */
     int t_kind, l_kind;
-    const char *ahead_z, *ahead_g; /* these arrays, a band further on, for kernels to fetch row by row; or NULL */
+    const char *ahead_z, *ahead_t, *ahead_g; /* these arrays, a band further on, for kernels to fetch; or NULL */
     fl_kernel kernel; /* where a kind is FL_F16 or FL_BF16: that of float32, which `half` calls on widened numbers */
     fl_samples y, w; /* y: rowwise; w.data NULL means weight 1 */
     ptrdiff_t entries; /* indices and probabilities that a row has, adjacent; 0 where it has one index alone */

@@ -208,6 +208,8 @@ static inline fl_wide fl_wide_of(const fl_call *call)
         wide.l = next;
     if (wide.z && call->z.step == 1 && call->z.row == call->classes)
         wide.call.ahead_z = (const char *)call->z.data + 2 * size;
+    if (wide.t)
+        wide.call.ahead_t = (const char *)call->t + 2 * wide.most * (call->entries ? call->entries : 1);
     if (call->g.data && call->g.kind != FL_F32 && call->g.step == 1 && call->g.row == call->classes)
         wide.call.ahead_g = (const char *)call->g.data + 2 * size;
     wide.call.scratch = NULL;
