@@ -28,10 +28,10 @@ typedef struct {
     int divergence;
 } FL_(distribution_options);
 
-/* A block of a row, or a tile of rows: scores, capped, and how steep the cap is there; targets, which become amounts. In the
- * end s and a hold gradient and Hessian. */
+/* A block of a row, or a tile of rows: scores, capped, and how steep the cap is there; their exponentials; targets, which
+ * become amounts. In the end s and a hold gradient and Hessian. */
 typedef struct {
-    real s[FL_BLOCK], slope[FL_BLOCK], a[FL_BLOCK];
+    real s[FL_BLOCK], slope[FL_BLOCK], e[FL_BLOCK], a[FL_BLOCK];
 } FL_(panel);
 
 /* A sum over classes, in an order that does not depend on the width of registers: across lanes in SUM_LANES partial sums
@@ -41,9 +41,10 @@ typedef struct {
     double total;
 } FL_(class_sum);
 
-static FL_INLINE void FL_(class_add)(FL_(class_sum) *sum, ptrdiff_t i, vec x, const int across)
+/* how many vectors go to as many partial sums; a panel is padded to that, so that each sum has a register */
+static FL_INLINE ptrdiff_t FL_(class_step)(const int across)
 {
-    sum->partial[i % (across ? FL_(sum_registers) : 4)] += x;
+    return across ? FL_(sum_registers) : 4;
 }
 
 static FL_INLINE void FL_(class_clear)(FL_(class_sum) *sums, int count)
@@ -102,11 +103,13 @@ static FL_INLINE void FL_(panel_scores)(const fl_call *call, const FL_(distribut
     } else {
         FL_(load_tile)(z, call->z.row, step, rows, n, 1, panel->s);
     }
+    for (ptrdiff_t i = vectors; i % FL_(class_step)(across); i++)
+        FL_(store)(panel->s + i * LANES, masked);
     for (ptrdiff_t i = 0; o->cap != 0 && i < vectors; i++) {
         real *const s = panel->s + i * LANES;
         const vec x = FL_(load)(s) * FL_(splat)(o->inverse_cap);
         const FL_(decay) decay = FL_(decay_of)(x + x);
-        const vec rest = one / (one + decay.left), slope = FL_(splat)(4) * decay.left * rest * rest;
+        const vec rest = FL_(reciprocal)(one + decay.left), slope = FL_(splat)(4) * decay.left * rest * rest;
         const vec s_i = FL_(flip_sign)(cap * (decay.gone * rest), x);
         FL_(store)(s, FL_(select_eq)(x, masked, masked, FL_(select_eq)(x, x, s_i, x)));
         FL_(store)(panel->slope + i * LANES, slope);
@@ -138,12 +141,14 @@ static FL_INLINE void FL_(panel_targets)(const fl_call *call, ptrdiff_t row, int
     const ptrdiff_t vectors = across ? (n + LANES - 1) / LANES : n;
     for (int r = 0; r < rows; r++)
         on[r] = 1;
+    if (call->q.data && !across)
+        FL_(load_tile)(FL_(at_row)(&call->q, row), call->q.row, call->q.step, rows, n, 1, a);
+    for (ptrdiff_t i = vectors; i % FL_(class_step)(across); i++)
+        FL_(store)(a + i * LANES, FL_(splat)(0));
     if (call->q.data) {
         const real *const q = FL_(at_row)(&call->q, row);
-        if (!across) {
-            FL_(load_tile)(q, call->q.row, call->q.step, rows, n, 1, a);
+        if (!across)
             return;
-        }
         FL_(store)(a + (vectors - 1) * LANES, FL_(splat)(0));
         if (call->q.step == 1) {
             FL_(block_copy)(q + start, n, a);
@@ -191,21 +196,28 @@ static FL_INLINE vec FL_(behind)(vec s, const FL_(distribution) *d, real stretch
     return FL_(select_eq)(s, d->largest, FL_(splat)(0), d->largest - s) * FL_(splat)(stretch);
 }
 
-static FL_INLINE vec FL_(share)(vec s, const FL_(distribution) *d, real stretch)
+static FL_INLINE vec FL_(exponential)(vec s, const FL_(distribution) *d, real stretch)
 {
     const vec x = FL_(select_eq)(s, d->base, FL_(splat)(0), s - d->base) * FL_(splat)(stretch);
     return FL_(exp_shifted)(x, d->shift);
 }
 
-static FL_INLINE FL_(class_terms)
-    FL_(class_terms_of)(const FL_(distribution_options) *o, const FL_(distribution) *d, vec s, vec amount)
+static FL_INLINE void FL_(panel_exponentials)(const FL_(distribution) *d, real stretch, ptrdiff_t vectors,
+                                              FL_(panel) *panel, const int across)
+{
+    for (ptrdiff_t i = 0; i < vectors || i % FL_(class_step)(across); i++)
+        FL_(store)(panel->e + i * LANES, FL_(exponential)(FL_(load)(panel->s + i * LANES), d, stretch));
+}
+
+static FL_INLINE FL_(class_terms) FL_(class_terms_of)(const FL_(distribution_options) *o, const FL_(distribution) *d,
+                                                      vec s, vec e, vec amount, const int focal)
 {
     const vec zero = FL_(splat)(0), one = FL_(splat)(1);
     const real stretch = (real)o->softmax.stretch;
     FL_(class_terms) x = {.amount = amount, .pull = amount, .bend = zero, .steepness = zero};
-    x.p = FL_(share)(s, d, stretch) * d->inverse;
+    x.p = e * d->inverse;
     x.others = FL_(select_gt)(x.p, FL_(splat)((real)0.5), d->rest, one - x.p);
-    if (o->softmax.gamma != 0) {
+    if (focal && o->softmax.gamma != 0) {
         const vec n = FL_(behind)(s, d, stretch) + d->log_sum;
         const FL_(focal_terms) f = FL_(focal)(o->softmax.gamma, x.p, x.others, n);
         x.pull = amount * f.pull;
@@ -237,17 +249,20 @@ static FL_INLINE void FL_(panel_amounts)(const fl_call *call, const FL_(distribu
         panel->a[j] = 0;
 }
 
-/* the derivatives of vector i, in the place of its score and its amount */
+/* The derivatives of vector i, in the place of its score and its amount. Only what is `focal` has a focal power or z-loss. */
 static FL_INLINE void FL_(panel_derivatives)(const FL_(distribution_options) *o, const FL_(distribution) *d,
-                                             ptrdiff_t i, vec c, vec height, vec doubled, FL_(panel) *panel)
+                                             ptrdiff_t i, vec c, vec height, vec doubled, FL_(panel) *panel,
+                                             const int focal, const int of_hessian)
 {
     const vec zero = FL_(splat)(0), half = FL_(splat)((real)0.5), stretch = FL_(splat)((real)o->softmax.stretch);
-    const vec s = FL_(load)(panel->s + i * LANES);
-    const FL_(class_terms) x = FL_(class_terms_of)(o, d, s, FL_(load)(panel->a + i * LANES));
+    real *const at = panel->s + i * LANES;
+    const vec s = FL_(load)(at), e = FL_(load)(panel->e + i * LANES), a = FL_(load)(panel->a + i * LANES);
+    const FL_(class_terms) x = FL_(class_terms_of)(o, d, s, e, a, focal);
     const vec pulls = FL_(select_gt)(x.p, half, d->pull_beside, d->pull - x.pull);
-    const vec bends = FL_(select_gt)(x.p, half, d->bend_beside, d->bend - x.steepness);
-    vec g = x.p * pulls - x.pull * x.others, h = x.p * x.others * d->pull - x.bend * x.others - x.p * (x.p * bends);
-    if (o->softmax.z_loss != 0) {
+    vec g = x.p * pulls - x.pull * x.others, h = x.p * x.others * d->pull;
+    if (focal) {
+        const vec bends = FL_(select_gt)(x.p, half, d->bend_beside, d->bend - x.steepness);
+        h -= x.bend * x.others + x.p * (x.p * bends);
         g += FL_(of_amount)(x.p, height);
         h += doubled * x.p * x.p + FL_(of_amount)(x.p * x.others, height);
     }
@@ -259,8 +274,9 @@ static FL_INLINE void FL_(panel_derivatives)(const FL_(distribution_options) *o,
         h = FL_(of_amount)(slope * slope, h) + FL_(of_amount)(slope, g * steep);
         g = FL_(of_amount)(slope, g);
     }
-    FL_(store)(panel->s + i * LANES, FL_(select_eq)(c, zero, zero, g * c));
-    FL_(store)(panel->a + i * LANES, FL_(select_eq)(c, zero, zero, h * c));
+    FL_(store)(at, FL_(select_eq)(c, zero, zero, g * c));
+    if (of_hessian)
+        FL_(store)(panel->a + i * LANES, FL_(select_eq)(c, zero, zero, h * c));
 }
 
 static FL_INLINE void FL_(put_panel)(const fl_rows *to, ptrdiff_t row, int rows, ptrdiff_t start, ptrdiff_t n,
@@ -288,7 +304,7 @@ static FL_INLINE void FL_(distribution_panel)(const fl_call *call, const FL_(dis
     FL_(class_sum) sums[SUMS];
     const vec zero = FL_(splat)(0), one = FL_(splat)(1), lowest = FL_(splat)(-(real)INFINITY);
     const ptrdiff_t classes = call->classes, block = across ? FL_BLOCK : classes;
-    const int whole = classes <= block;
+    const int whole = classes <= block, together = (int)FL_(class_step)(across);
     const real stretch = (real)o->softmax.stretch;
     real on[FL_(lanes)] = {0}, lane[FL_(lanes)];
     vec negative = zero;
@@ -299,14 +315,16 @@ static FL_INLINE void FL_(distribution_panel)(const fl_call *call, const FL_(dis
         const ptrdiff_t vectors = across ? (n + LANES - 1) / LANES : n;
         FL_(panel_scores)(call, o, row, rows, start, n, &panel, across);
         FL_(panel_targets)(call, row, rows, start, n, &panel, on, across);
-        for (ptrdiff_t i = 0; i < vectors; i++) {
-            const vec a = FL_(load)(panel.a + i * LANES);
-            d.largest = FL_(max)(d.largest, FL_(load)(panel.s + i * LANES));
-            negative = FL_(max)(negative, zero - a);
-            FL_(class_add)(sums, i, a, across);
-            if (call->class_weight)
-                FL_(class_add)(sums + 1, i, a * FL_(panel_class_weights)(call, start, i, across), across);
-        }
+        for (ptrdiff_t i = 0; i < vectors; i += together)
+            for (int r = 0; r < together; r++) {
+                const vec a = FL_(load)(panel.a + (i + r) * LANES);
+                d.largest = FL_(max)(d.largest, FL_(load)(panel.s + (i + r) * LANES));
+                negative = FL_(max)(negative, zero - a);
+                sums[0].partial[r] += a;
+            }
+        for (ptrdiff_t i = 0; call->class_weight && i < vectors; i++)
+            sums[1].partial[i % together] +=
+                FL_(load)(panel.a + i * LANES) * FL_(panel_class_weights)(call, start, i, across);
         FL_(class_block)(sums, 2, across);
     }
     if (across) {
@@ -343,17 +361,20 @@ static FL_INLINE void FL_(distribution_panel)(const fl_call *call, const FL_(dis
             FL_(panel_targets)(call, row, rows, start, n, &panel, on, across);
         }
         FL_(panel_amounts)(call, o, &d, start, n, &panel, across);
-        for (ptrdiff_t i = 0; i < vectors; i++) {
-            const vec s = FL_(load)(panel.s + i * LANES), a = FL_(load)(panel.a + i * LANES);
-            const vec e = FL_(share)(s, &d, stretch);
-            vec distance = FL_(of_amount)(a, FL_(behind)(s, &d, stretch));
-            if (o->divergence)
-                distance += FL_(of_amount)(a, FL_(log)(a));
-            FL_(class_add)(sums + BESIDE, i, FL_(select_eq)(s, d.largest, zero, e), across);
-            FL_(class_add)(sums + SAME, i, FL_(select_eq)(s, d.largest, e, zero), across);
-            FL_(class_add)(sums + AMOUNT, i, a, across);
-            FL_(class_add)(sums + AMOUNT_BESIDE, i, FL_(select_eq)(s, d.largest, zero, a), across);
-            FL_(class_add)(sums + DISTANCE, i, distance, across);
+        FL_(panel_exponentials)(&d, stretch, vectors, &panel, across);
+        for (ptrdiff_t i = 0; i < vectors; i += together)
+            for (int r = 0; r < together; r++) {
+                const ptrdiff_t at = (i + r) * LANES;
+                const vec s = FL_(load)(panel.s + at), a = FL_(load)(panel.a + at), e = FL_(load)(panel.e + at);
+                sums[BESIDE].partial[r] += FL_(select_eq)(s, d.largest, zero, e);
+                sums[SAME].partial[r] += FL_(select_eq)(s, d.largest, e, zero);
+                sums[AMOUNT].partial[r] += a;
+                sums[AMOUNT_BESIDE].partial[r] += FL_(select_eq)(s, d.largest, zero, a);
+                sums[DISTANCE].partial[r] += FL_(of_amount)(a, FL_(behind)(s, &d, stretch));
+            }
+        for (ptrdiff_t i = 0; o->divergence && i < vectors; i++) {
+            const vec a = FL_(load)(panel.a + i * LANES);
+            sums[DISTANCE].partial[i % together] += FL_(of_amount)(a, FL_(log)(a));
         }
         FL_(class_block)(sums, SUMS, across);
     }
@@ -363,7 +384,7 @@ static FL_INLINE void FL_(distribution_panel)(const fl_call *call, const FL_(dis
     FL_(class_totals)(sums + SAME, same, across);
     FL_(class_totals)(sums + AMOUNT, amount, across);
     FL_(class_totals)(sums + DISTANCE, distance, across);
-    FL_(widen)((vec[]){FL_(share)(d.largest, &d, stretch)}, 1, top);
+    FL_(widen)((vec[]){FL_(exponential)(d.largest, &d, stretch)}, 1, top);
     for (int r = 0; r < rows; r++) {
         log_sum[r] = (beside[r] + (same[r] - top[r])) / top[r];
         lane[r] = (real)(1 / (beside[r] + same[r]));
@@ -390,15 +411,16 @@ static FL_INLINE void FL_(distribution_panel)(const fl_call *call, const FL_(dis
                 FL_(panel_scores)(call, o, row, rows, start, n, &panel, across);
                 FL_(panel_targets)(call, row, rows, start, n, &panel, on, across);
                 FL_(panel_amounts)(call, o, &d, start, n, &panel, across);
+                FL_(panel_exponentials)(&d, stretch, vectors, &panel, across);
             }
             for (ptrdiff_t i = 0; i < vectors; i++) {
-                const vec s = FL_(load)(panel.s + i * LANES);
-                const FL_(class_terms) x = FL_(class_terms_of)(o, &d, s, FL_(load)(panel.a + i * LANES));
-                FL_(class_add)(sums + PULL, i, x.pull, across);
-                FL_(class_add)(sums + PULL_BESIDE, i, FL_(select_eq)(s, d.largest, zero, x.pull), across);
-                FL_(class_add)(sums + BEND, i, x.steepness, across);
-                FL_(class_add)(sums + BEND_BESIDE, i, FL_(select_eq)(s, d.largest, zero, x.steepness), across);
-                FL_(class_add)(sums + LOSS, i, x.focused, across);
+                const vec s = FL_(load)(panel.s + i * LANES), e = FL_(load)(panel.e + i * LANES);
+                const FL_(class_terms) x = FL_(class_terms_of)(o, &d, s, e, FL_(load)(panel.a + i * LANES), 1);
+                sums[PULL].partial[i % together] += x.pull;
+                sums[PULL_BESIDE].partial[i % together] += FL_(select_eq)(s, d.largest, zero, x.pull);
+                sums[BEND].partial[i % together] += x.steepness;
+                sums[BEND_BESIDE].partial[i % together] += FL_(select_eq)(s, d.largest, zero, x.steepness);
+                sums[LOSS].partial[i % together] += x.focused;
             }
             FL_(class_block)(sums, SUMS, across);
         }
@@ -433,9 +455,17 @@ static FL_INLINE void FL_(distribution_panel)(const fl_call *call, const FL_(dis
             FL_(panel_scores)(call, o, row, rows, start, n, &panel, across);
             FL_(panel_targets)(call, row, rows, start, n, &panel, on, across);
             FL_(panel_amounts)(call, o, &d, start, n, &panel, across);
+            FL_(panel_exponentials)(&d, stretch, vectors, &panel, across);
         }
-        for (ptrdiff_t i = 0; i < vectors; i++)
-            FL_(panel_derivatives)(o, &d, i, c, height, doubled, &panel);
+        if (o->softmax.gamma != 0 || o->softmax.z_loss != 0)
+            for (ptrdiff_t i = 0; i < vectors; i++)
+                FL_(panel_derivatives)(o, &d, i, c, height, doubled, &panel, 1, 1);
+        else if (call->h.data)
+            for (ptrdiff_t i = 0; i < vectors; i++)
+                FL_(panel_derivatives)(o, &d, i, c, height, doubled, &panel, 0, 1);
+        else
+            for (ptrdiff_t i = 0; i < vectors; i++)
+                FL_(panel_derivatives)(o, &d, i, c, height, doubled, &panel, 0, 0);
         FL_(put_panel)(&call->g, row, rows, start, n, panel.s, across);
         if (call->h.data)
             FL_(put_panel)(&call->h, row, rows, start, n, panel.a, across);
