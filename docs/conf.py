@@ -2,12 +2,18 @@
 """Configuration of the manual. Build it with ``python -m sphinx -W docs docs/_build``."""
 
 import ast
+import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sphinx.util import logging
 
 import fastloss
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import semantics
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -26,7 +32,7 @@ extensions = [
     "numpydoc",
     "myst_parser",
 ]
-exclude_patterns = ["_build", "pictures"]
+exclude_patterns = ["_build", "pictures", "static"]
 # single backticks, which docstrings put round arguments and names
 default_role = "py:obj"
 
@@ -54,9 +60,11 @@ html_theme = "pydata_sphinx_theme"
 html_title = "fastloss"
 html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False, "header_links_before_dropdown": 7}
 html_sidebars: dict[str, list[str]] = {
-    name: [] for name in ("index", "start", "numerics", "performance", "design", "api", "changelog")
+    name: [] for name in ("index", "start", "numerics", "semantics", "performance", "design", "api", "changelog")
 }
 html_show_sourcelink = False
+html_static_path = ["static"]
+html_css_files = ["tables.css"]
 
 
 def _bounds() -> dict[str, int]:
@@ -85,6 +93,17 @@ def _every_name_is_documented(_: "Sphinx", environment: "BuildEnvironment") -> N
             _logger.warning("fastloss.%s is public and stands on no page; add it to docs/api.rst", name)
 
 
+def _fill_in_outcomes(app: "Sphinx", name: str, source: list[str]) -> None:
+    """Put the tables of a topic where a page says ``.. outcomes:: TOPIC``: what losses do, found out by doing it."""
+    if name == "semantics":
+        for file in ("semantics.py", "situations.py", "tables.py"):
+            app.env.note_dependency(Path(__file__).with_name(file))
+        source[0] = re.sub(
+            r"^\.\. outcomes:: (\w+)$", lambda found: semantics.tables(found[1]), source[0], flags=re.MULTILINE
+        )
+
+
 def setup(app: "Sphinx") -> None:
     """Sphinx's hook for extensions of its own."""
     app.connect("env-check-consistency", _every_name_is_documented)
+    app.connect("source-read", _fill_in_outcomes)
