@@ -32,7 +32,7 @@ extensions = [
     "numpydoc",
     "myst_parser",
 ]
-exclude_patterns = ["_build", "pictures", "static"]
+exclude_patterns = ["_build", "pictures", "static", "tasks"]
 # single backticks, which docstrings put round arguments and names
 default_role = "py:obj"
 
@@ -60,7 +60,8 @@ html_theme = "pydata_sphinx_theme"
 html_title = "fastloss"
 html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False, "header_links_before_dropdown": 7}
 html_sidebars: dict[str, list[str]] = {
-    name: [] for name in ("index", "start", "numerics", "semantics", "performance", "design", "api", "changelog")
+    name: []
+    for name in ("index", "start", "numerics", "semantics", "comparison", "performance", "design", "api", "changelog")
 }
 html_show_sourcelink = False
 html_static_path = ["static"]

@@ -33,7 +33,7 @@ def table(
     options = {
         "header-rows": 1,
         "stub-columns": 1,
-        "class": "outcomes",
+        "class": "outcomes" if isinstance(widths, str) else "outcomes calls",
         "widths": widths if isinstance(widths, str) else " ".join(map(str, widths)),
     }
     lines = [f".. csv-table:: {title}".rstrip(), *(f"   :{name}: {value}" for name, value in options.items()), ""]
