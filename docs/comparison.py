@@ -100,8 +100,7 @@ BOOSTED_TEXT = """\
 Gradient and Hessian that a built-in objective uses, found by growing a tree for each sample: its leaf holds their
 quotient and the Hessian. Shown are those of the first sample. What scikit-learn's histogram gradient boosting uses
 is private, and was asked directly. "Passed on" is what a custom objective made of fastloss returns to be the same,
-with the result of ``value_grad_hess`` as ``gradient`` and ``hessian``. LightGBM wants the classes first: its arrays
-are ``(C, N)``, flattened.
+with the result of ``value_grad_hess`` as ``gradient`` and ``hessian``.
 
 """
 CORNERS_TEXT = """\
@@ -347,7 +346,7 @@ def boosting_text() -> str:
         passed = f"``{row.gradient}``, ``{row.hessian}``"
         rows.append((row.library, objective, *first, row.why or "the same", f"``{row.loss}``", passed))
     header = ("library", "objective", "gradient", "Hessian", "what differs", "in fastloss", "passed on")
-    return table("", header, rows)
+    return table("", header, rows, (10, 17, 11, 11, 20, 20, 16))
 
 
 def corner(library: str, corner: Corner) -> str:
