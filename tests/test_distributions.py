@@ -364,6 +364,8 @@ def test_what_is_no_entry_is_named():
         loss(scores, np.zeros(3))
     with pytest.raises(TypeError, match="expected probabilities, floating point or bool"):
         fl.KLDivergence()(scores, [0, 1, 2])
+    with pytest.raises(ValueError, match=r"probabilities in the shape of scores, \(3, 4\), got shape \(2, 3, 2\)"):
+        fl.KLDivergence()(scores, (y, p))
 
 
 @pytest.mark.parametrize(

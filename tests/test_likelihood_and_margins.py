@@ -10,6 +10,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import fastloss as fl
+from fastloss import reference
 
 SHAPES = [(1, 1), (70, 2), (33, 3), (67, 10), (65, 64), (17, 65), (5, 700), (2, 3000)]
 SHAPED = pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -176,3 +177,18 @@ def test_margins_are_as_many_as_classes():
     for margin in ([1, 2], np.ones((2, 2))):
         with pytest.raises(ValueError, match=r"margin: expected one number, or numbers of shape \(3,\) or \(3, 3\)"):
             fl.MulticlassHinge(margin=margin)(np.zeros((4, 3)), [0, 1, 2, 0])
+
+
+@pytest.mark.parametrize("classes", [3, 70, 700])
+@pytest.mark.parametrize("power", [1, 2])
+@pytest.mark.parametrize("form", ["weston-watkins", "crammer-singer"])
+@pytest.mark.parametrize("row", [(np.nan, 1.0, 3.0), (1.0, np.nan, 3.0), (-np.inf,) * 3, (np.inf, np.inf, 2.0)])
+def test_where_there_is_nothing_to_compare_all_derivatives_are_nan(row, form, power, classes, dtype, isa):
+    scores = np.full((5, classes), -np.inf, dtype)
+    scores[:, :3] = (1.5, 1.0, 0.0)
+    scores[3, :3] = row
+    for package in (fl, reference):
+        loss = package.MulticlassHinge(form=form, power=power, reduction="none")
+        for array in loss.value_grad_hess(scores, [1] * 5):
+            assert np.isnan(array[3]).all()
+            assert not np.isnan(array[[0, 1, 2, 4]]).any()

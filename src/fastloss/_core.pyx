@@ -268,7 +268,7 @@ cdef class Kernel:
         cdef Py_buffer *p
         cdef int kind, last
         if type(targets) is tuple:
-            if self.of_distributions < 0 or len(targets) != 2:
+            if self.of_distributions < 0 or not self.of_labels or len(targets) != 2:
                 return -1
             if type(targets[0]) is not plain or type(targets[1]) is not plain:
                 return -1

@@ -207,6 +207,8 @@ static inline fl_log_form FL_(multiclass_hinge_row)(const fl_call *call, const r
         loss = NAN; /* nothing to compare: a target at NaN without others, or a row that is all -inf */
     if (isnan(loss) && g)
         FL_(block_fill)(g, call->classes, (real)NAN);
+    if (isnan(loss) && h)
+        FL_(block_fill)(h, call->classes, (real)NAN);
     return (fl_log_form){0, loss};
 }
 
@@ -337,9 +339,10 @@ static FL_INLINE void FL_(hinge_tile)(const fl_call *call, real *restrict tile, 
             vec g = step[v] * (squared ? u : counts);
             g = FL_(select_eq)(class, of->y[v], at_target[v], g);
             FL_(store)(at, FL_(select_eq)(unordered[v], zero, nan, g));
-            if (curvature)
-                FL_(store)(curvature + (c * side + v) * LANES,
-                           bend[v] * FL_(select_eq)(class, of->y[v], active[v], counts));
+            if (curvature) {
+                const vec h = bend[v] * FL_(select_eq)(class, of->y[v], active[v], counts);
+                FL_(store)(curvature + (c * side + v) * LANES, FL_(select_eq)(unordered[v], zero, nan, h));
+            }
         }
 }
 

@@ -281,8 +281,8 @@ class MulticlassHinge(LabelledLoss):
         # Scores first: the two can be close, and then their difference is exact.
         d = np.where(np.isneginf(z), -np.inf, (z - z_y) + self.margins(y, z.shape[-1]))
         np.put_along_axis(d, target, -np.inf, axis=-1)
-        nothing_to_compare = np.isnan(z).any(axis=-1, keepdims=True) | np.isneginf(z).all(axis=-1, keepdims=True)
-        return np.where(nothing_to_compare, np.nan, d)
+        nothing_to_compare = np.isnan(z) | np.isnan(d) | np.isneginf(z).all(axis=-1, keepdims=True)
+        return np.where(nothing_to_compare.any(axis=-1, keepdims=True), np.nan, d)
 
     def counted(self, z, y):
         """1 where a violation counts, else 0: all d_j > 0, or only the first of the largest; NaN stays."""
@@ -292,7 +292,7 @@ class MulticlassHinge(LabelledLoss):
             return positive_part
         worst = np.zeros_like(d, dtype=bool)
         np.put_along_axis(worst, d.argmax(axis=-1)[..., None], True, axis=-1)
-        return np.where(worst, positive_part, 0)
+        return np.where(worst | np.isnan(d), positive_part, 0)
 
     def losses(self, z, y, w_y):
         """Sum or largest of max(0, d_j) ** q."""
