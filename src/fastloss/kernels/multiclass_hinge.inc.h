@@ -192,8 +192,8 @@ static inline double FL_(crammer_singer)(const fl_call *call, const real *z, ptr
     return squared ? (double)worst * (double)worst : (double)worst;
 }
 
-static inline fl_log_form FL_(multiclass_hinge_row)(const fl_call *call, const real *z, ptrdiff_t y, real c, real *g,
-                                                    real *h)
+static FL_NOINLINE fl_log_form FL_(multiclass_hinge_row)(const fl_call *call, const real *z, ptrdiff_t y, real c,
+                                                         real *g, real *h)
 {
     const real target = z[y]; /* g may be z */
     double loss;
@@ -351,10 +351,9 @@ static FL_INLINE void FL_(multiclass_hinge_tile)(const fl_call *call, real *rest
                                                  double *plus)
 {
     const int worst_only = call->option[0] == 1, squared = call->option[2] == 2;
-    if (call->margins || call->costs) /* what else there is of these is seen at each step */
+    /* What is rare has one copy of the code, which asks at each step. */
+    if (call->margins || call->costs || (worst_only && squared))
         FL_(hinge_tile)(call, tile, curvature, of, side, worst_only, squared, 1, inside, plus);
-    else if (worst_only && squared)
-        FL_(hinge_tile)(call, tile, curvature, of, side, 1, 1, 0, inside, plus);
     else if (worst_only)
         FL_(hinge_tile)(call, tile, curvature, of, side, 1, 0, 0, inside, plus);
     else if (squared)

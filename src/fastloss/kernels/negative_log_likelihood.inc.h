@@ -19,8 +19,8 @@ static inline FL_(likelihood) FL_(likelihood_of)(const fl_call *call, vec score)
     return (FL_(likelihood)){.loss = zero - FL_(log)(p), .slope = zero - inverse, .bend = inverse * inverse};
 }
 
-static inline fl_log_form FL_(negative_log_likelihood_row)(const fl_call *call, const real *z, ptrdiff_t y, real c,
-                                                           real *g, real *h)
+static FL_NOINLINE fl_log_form FL_(negative_log_likelihood_row)(const fl_call *call, const real *z, ptrdiff_t y, real c,
+                                                                real *g, real *h)
 {
     const FL_(likelihood) of = FL_(likelihood_of)(call, FL_(splat)(z[y]));
     if (g) {

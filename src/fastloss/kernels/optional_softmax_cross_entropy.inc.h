@@ -3,8 +3,8 @@
  * Softmax cross-entropy with smoothing, a focal power, z-loss or a temperature; softmax_options.inc.h has the formulas. The
  * plain loss, a kernel of its own, would be a third slower for few classes if it asked for them.
  */
-static inline fl_log_form FL_(optional_softmax_cross_entropy_row)(const fl_call *call, const real *z, ptrdiff_t y,
-                                                                  real c, real *g, real *h)
+static FL_NOINLINE fl_log_form FL_(optional_softmax_cross_entropy_row)(const fl_call *call, const real *z, ptrdiff_t y,
+                                                                       real c, real *g, real *h)
 {
     return FL_(cross_entropy_row)(call, z, y, c, g, h, 1);
 }

@@ -7,7 +7,8 @@
  * and so the log-softmax of a class that has nearly everything keeps its digits. For the driver they are losses without
  * targets: z_k + L is a log_form.
  */
-static inline fl_log_form FL_(logsumexp_row)(const fl_call *call, const real *z, ptrdiff_t y, real c, real *g, real *h)
+static FL_NOINLINE fl_log_form FL_(logsumexp_row)(const fl_call *call, const real *z, ptrdiff_t y, real c, real *g,
+                                                  real *h)
 {
     real largest;
     (void)y, (void)c, (void)g, (void)h;
@@ -17,7 +18,8 @@ static inline fl_log_form FL_(logsumexp_row)(const fl_call *call, const real *z,
     return (fl_log_form){row.others / row.picked, (double)largest};
 }
 
-static inline fl_log_form FL_(softmax_row)(const fl_call *call, const real *z, ptrdiff_t y, real c, real *g, real *h)
+static FL_NOINLINE fl_log_form FL_(softmax_row)(const fl_call *call, const real *z, ptrdiff_t y, real c, real *g,
+                                                real *h)
 {
     real scratch[FL_BLOCK];
     (void)y, (void)c, (void)h;
@@ -26,8 +28,8 @@ static inline fl_log_form FL_(softmax_row)(const fl_call *call, const real *z, p
     return (fl_log_form){0, 0};
 }
 
-static inline fl_log_form FL_(log_softmax_row)(const fl_call *call, const real *z, ptrdiff_t y, real c, real *g,
-                                               real *h)
+static FL_NOINLINE fl_log_form FL_(log_softmax_row)(const fl_call *call, const real *z, ptrdiff_t y, real c, real *g,
+                                                    real *h)
 {
     real top;
     (void)y, (void)c, (void)h;

@@ -201,11 +201,7 @@ static FL_INLINE void FL_(wide_rows_anywhere)(const fl_call *call, ptrdiff_t fir
         .h = h->data ? FL_(at_row)(h, first) : NULL,
         .h_row = h->row,
     };
-    if (!call->scratch_bytes) {
-        FL_(wide_rows)(call, &at, rows, k, weight, row_loss, band_loss, inside, plus);
-        return;
-    }
-    const int most = fl_rows_together(call, sizeof(real));
+    const int copied = call->scratch_bytes != 0, most = copied ? fl_rows_together(call, sizeof(real)) : rows;
     real *const near = (real *)call->scratch, *const near_h = near + most * classes;
     for (int start = 0; start < rows; start += most) {
         const int n = rows - start < most ? rows - start : most;
@@ -217,11 +213,13 @@ static FL_INLINE void FL_(wide_rows_anywhere)(const fl_call *call, ptrdiff_t fir
             .h = at.h ? near_h : NULL,
             .h_row = classes,
         };
-        FL_(gather_rows)(at.z + start * z->row, z->row, z->step, n, classes, near);
-        FL_(wide_rows)(call, &copy, n, k + start, weight + start, row_loss, band_loss, inside + start, plus + start);
-        if (at.g)
+        if (copied)
+            FL_(gather_rows)(at.z + start * z->row, z->row, z->step, n, classes, near);
+        FL_(wide_rows)(call, copied ? &copy : &at, n, k + start, weight + start, row_loss, band_loss, inside + start,
+                       plus + start);
+        if (copied && at.g)
             FL_(scatter_rows)(near, g->row, g->step, n, classes, at.g + start * g->row);
-        if (at.h)
+        if (copied && at.h)
             FL_(scatter_rows)(near_h, h->row, h->step, n, classes, at.h + start * h->row);
     }
 }

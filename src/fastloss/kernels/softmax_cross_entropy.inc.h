@@ -266,8 +266,8 @@ static FL_INLINE void FL_(cross_entropy_tile)(const fl_call *call, real *restric
         }
 }
 
-static inline fl_log_form FL_(softmax_cross_entropy_row)(const fl_call *call, const real *z, ptrdiff_t y, real c,
-                                                         real *g, real *h)
+static FL_NOINLINE fl_log_form FL_(softmax_cross_entropy_row)(const fl_call *call, const real *z, ptrdiff_t y, real c,
+                                                              real *g, real *h)
 {
     return FL_(cross_entropy_row)(call, z, y, c, g, h, 0);
 }

@@ -101,8 +101,8 @@ class SigmoidCrossEntropy(Loss):
     >>> gradient.round(4)
     array([ 0.25  , -0.0237])
     >>> focal = fl.SigmoidCrossEntropy(focal_gamma=2, focal_alpha=0.25, ignore_index=-1, reduction="none")
-    >>> focal([0.0, 3.0, 5.0], [0, 1, -1]).round(6)
-    array([0.129965, 0.000027, 0.      ])
+    >>> focal([0.0, 3.0, 5.0], [0, 1, -1]).round(4)
+    array([0.13, 0.  , 0.  ])
     """
 
     pos_weight: Any = None
