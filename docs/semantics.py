@@ -25,8 +25,9 @@ from situations import (
 from tables import numbers, table
 
 import fastloss as fl
-from fastloss import losses
+from fastloss import losses, reference
 from fastloss.losses.loss import Reduction
+from fastloss.reference.options import examples
 
 # The losses that stand in one table, by the kind of their targets.
 GROUPS = {
@@ -197,9 +198,17 @@ def applicable(changes: Mapping[str, Situation], group: Sequence[Problem]) -> di
     return {text: change for text, change in changes.items() if any(map(change, group))}
 
 
+def _examples(kind: type[losses.Loss], name: str) -> tuple[Any, ...]:
+    default, *others = examples(getattr(reference, kind.__name__), name)
+    return tuple(others) or (default,)
+
+
 def combinations(kind: type[losses.Loss]) -> Iterator[dict[str, Any]]:
     """No option, each with each of its values, and every two together."""
-    values = {name: OPTIONS.get(f"{kind.__name__}.{name}") or OPTIONS[name] for name in options_of(kind)}
+    values = {
+        name: OPTIONS.get(f"{kind.__name__}.{name}") or OPTIONS.get(name) or _examples(kind, name)
+        for name in options_of(kind)
+    }
     yield {}
     for name, some in values.items():
         yield from ({name: value} for value in some)

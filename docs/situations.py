@@ -372,7 +372,6 @@ OPTIONS: dict[str, tuple[Any, ...]] = {
     "MulticlassHinge.margin": ((0.0, 0.5, 2.0), ((0, 1, 2), (2, 0, 1), (1, 1, 0)), 0.0),
     "pos_weight": (3.0, 0.0, (1.0, 3.0)),
     "power": (2,),
-    "quantile": (0.9,),
     "temperature": (2.0,),
     "z_loss": (0.1,),
 }

@@ -7,10 +7,13 @@ from typing import Literal, get_args, get_origin
 
 import numpy as np
 
+from fastloss.reference.options import examples
+
 SAMPLES = (2, 3)
 CLASSES = 4
 
-# Values of options that are not finite sets, none the neutral one except the first. An entry for one class goes first.
+# Values of options that are not finite sets, none the neutral one except the first, where their definition names none.
+# An entry for one class goes first.
 OPTIONS = {
     "axis": (-1, 0, 1),
     "class_weight": (None, (0.5, 2.0, 0.0, 1.25)),
@@ -29,7 +32,6 @@ OPTIONS = {
         ((0.0, 1.0, 0.3, 2.0), (0.5, 0.0, 0.7, 0.0), (1.0, 3.0, 0.0, 0.1), (0.2, 0.6, 1.5, 0.0)),
     ),
     "pos_weight": (None, 3.0, (0.5, 0.0, 1.0, 2.5)),
-    "quantile": (0.5, 0.9),
     "temperature": (1.0, 0.7),
     "z_loss": (0.0, 0.2),
 }
@@ -40,7 +42,7 @@ def choices_of(kind):
     return {
         field.name: get_args(field.type)
         if get_origin(field.type) is Literal
-        else OPTIONS.get(f"{kind.__name__}.{field.name}") or OPTIONS[field.name]
+        else OPTIONS.get(f"{kind.__name__}.{field.name}") or OPTIONS.get(field.name) or examples(kind, field.name)
         for field in fields(kind)
         if field.name != "reduction"
     }
@@ -148,8 +150,8 @@ def _distance_to_kinks(loss, z, targets):
         return min(np.abs(d).min(), np.diff(d).min())
     if name == "Hinge":
         return np.abs(loss.violations(z, np.where(targets > 0, 1, -1))).min()
-    if name in {"AbsoluteError", "Quantile"}:
-        return np.abs(z - targets).min()
     if name == "Huber":
         return np.abs(np.abs(z - targets) - loss.delta).min()
+    if loss.target_kind == "number":
+        return np.abs(z - targets).min()
     return np.inf

@@ -25,6 +25,7 @@ import fastloss
 import fastloss.losses
 from fastloss import _core, reference
 from fastloss.losses.loss import Reduction
+from fastloss.reference.options import examples
 
 # Class counts around the lane counts of all instruction sets and around the blocks of 1024 in which long rows
 # are read; the row counts go round beside them, and cross both on their own.
@@ -40,10 +41,11 @@ ELEMENT_SHAPES = [(1, 1), (2, 3), (5, 3), (1, 16), (17, 1), (9, 7), (65, 10), (2
 # Up to so many, all combinations of the options of a rowwise loss are tested; else some in which any two values meet.
 MOST_COMBINATIONS = 16
 
-# Options that are not finite sets: the values to test. A margin that no binary number is equal to, and that float32
-# rounds; `test_margins` tries others. Other axes give what the last one gives, which `test_layouts.py` is about;
-# weights of classes and ignored samples give what weights of samples give, which `test_weights_by_class.py` is about.
-# The options of softmax cross-entropy and its other forms of targets are what `test_distributions.py` is about.
+# Options that are not finite sets: the values to test, where their definition names none. A margin that no binary
+# number is equal to, and that float32 rounds; `test_margins` tries others. Other axes give what the last one gives,
+# which `test_layouts.py` is about; weights of classes and ignored samples give what weights of samples give, which
+# `test_weights_by_class.py` is about. The options of softmax cross-entropy and its other forms of targets are what
+# `test_distributions.py` is about.
 OTHER_OPTIONS = {
     "SigmoidCrossEntropy.focal_gamma": (0.0, 2.0, 0.7),
     "SigmoidCrossEntropy.label_smoothing": (0.0, 0.1),
@@ -58,7 +60,6 @@ OTHER_OPTIONS = {
     "logit_cap": (None,),
     "margin": (0.3,),
     "pos_weight": (None, 3.5),
-    "quantile": (0.9,),
     "temperature": (1.0,),
     "z_loss": (0.0,),
 }
@@ -102,7 +103,9 @@ def variants(module):
         choices = {
             field.name: get_args(hints[field.name])
             if get_origin(hints[field.name]) is Literal
-            else OTHER_OPTIONS.get(f"{name}.{field.name}") or OTHER_OPTIONS[field.name]
+            else OTHER_OPTIONS.get(f"{name}.{field.name}")
+            or OTHER_OPTIONS.get(field.name)
+            or examples(getattr(reference, name), field.name)
             for field in fields(kind)
             if field.init and not (field.name == "reduction" and kind.family == "elementwise")
         }

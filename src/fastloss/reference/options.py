@@ -4,7 +4,7 @@
 import operator
 from dataclasses import dataclass, fields, replace
 from numbers import Real
-from typing import Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 import numpy as np
 
@@ -80,3 +80,9 @@ def fraction(x):
 
 def _as_tuples(value):
     return tuple(map(_as_tuples, value)) if isinstance(value, list) else value
+
+
+def examples(kind: type[Any], name: str) -> tuple[Any, ...]:
+    """Return values of an option that are worth trying: the default, and those that its field's metadata names."""
+    (field,) = (field for field in fields(kind) if field.name == name)
+    return (field.default, *field.metadata.get("examples", ()))

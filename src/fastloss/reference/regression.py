@@ -4,7 +4,7 @@
 Targets that are NaN or infinite are data: what comes of them is the arithmetic of the formulas.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -180,7 +180,7 @@ class Quantile(ElementwiseLoss):
         How the losses of the samples become the value.
     """
 
-    quantile: float = 0.5
+    quantile: float = field(default=0.5, metadata={"examples": (0.9,)})
     reduction: Reduction = "mean"
 
     target_kind: ClassVar[str] = "number"
