@@ -6,6 +6,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import fastloss as fl
+from fastloss import reference
 from fastloss.arrays import as_array
 
 
@@ -70,6 +71,20 @@ def test_what_numpy_cannot_read_is_refused():
 
     with pytest.raises(TypeError, match=r"^scores: expected an array that NumPy can read, got Broken: not today$"):
         fl.softmax(Broken(np.zeros(3)))
+
+
+def test_masked_numbers_are_refused_where_there_are_any(loss, make_samples):
+    scores, targets, weights = make_samples(loss, "float64", (6, 5))
+    value = loss(scores, targets, weights)
+    assert_array_equal(loss(*map(np.ma.masked_array, (scores, targets, weights))), value)
+    for position, name in enumerate(("scores", "targets", "sample_weight")):
+        arguments = [scores, targets, weights]
+        arguments[position] = np.ma.masked_array(arguments[position])
+        arguments[position][0] = np.ma.masked
+        with pytest.raises(ValueError, match=f"^{name}: expected an array without masked numbers, got [15] of them"):
+            loss(*arguments)
+        with pytest.raises(ValueError, match="must not have masked numbers"):
+            getattr(reference, type(loss).__name__)()(*arguments)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])

@@ -25,6 +25,11 @@ def is_bfloat16(array: Array) -> bool:
 
 def as_array(name: str, value: Any) -> Array:
     """Return an argument as a NumPy array, without a copy where it is an array; errors name the argument."""
+    if np.ma.is_masked(value):
+        raise ValueError(
+            f"{name}: expected an array without masked numbers, got {np.sum(np.ma.getmask(value))} of them; "
+            "leave out what does not count by a sample_weight of 0"
+        )
     if isinstance(value, np.ndarray) or not hasattr(value, "__dlpack_device__"):
         return np.asarray(value)
     try:

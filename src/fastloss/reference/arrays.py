@@ -9,9 +9,16 @@ import numpy as np
 real: Any = np.float64
 
 
+def whole_array(name, values):
+    """Return an array as it is, or raise if a part of it is masked."""
+    if np.ma.is_masked(values):
+        raise ValueError(f"{name} must not have masked numbers, got {np.ma.count_masked(values)} of them")
+    return np.asarray(values)
+
+
 def real_array(name, values):
     """Return a new array in the working precision, or raise."""
-    array = np.asarray(values)
+    array = whole_array(name, values)
     known = array.dtype.kind in "biuf" or array.dtype.name == "bfloat16"
     if not known or array.dtype.itemsize > np.dtype(real).itemsize:
         raise TypeError(f"{name} must be floating point, integer or bool, got dtype {array.dtype}")

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from . import arrays
-from .arrays import real_array
+from .arrays import real_array, whole_array
 from .functions import log_softmax, logsumexp, product, softmax, sum_of_others, tanh_slope
 from .loss import Reduction, RowwiseLoss, class_indices, class_rows, known_classes, refuse
 from .options import as_array, fraction, not_negative, positive
@@ -421,7 +421,7 @@ class KLDivergence(RowwiseLoss):
 
 def dense_distribution(targets, shape, axis):
     """Return probabilities (..., C) with the classes on the last axis, or raise."""
-    t = np.asarray(targets)
+    t = whole_array("targets", targets)
     if t.dtype.kind not in "fb":
         raise TypeError(f"targets must be probabilities, floating point or bool, got dtype {t.dtype}")
     t = real_array("targets", t)
@@ -433,7 +433,7 @@ def dense_distribution(targets, shape, axis):
 
 def sparse_distribution(targets, shape, classes, ignore_index):
     """Return the probabilities (..., C) that a pair stands for, and which samples are not to be ignored, or raise."""
-    indices, probabilities = np.asarray(targets[0]), real_array("targets", targets[1])
+    indices, probabilities = whole_array("targets", targets[0]), real_array("targets", targets[1])
     if indices.shape[:-1] != shape or indices.ndim != len(shape) + 1 or indices.shape[-1] == 0:
         raise ValueError(f"targets that are a pair must have shape {(*shape, 'k')}, got indices of {indices.shape}")
     if probabilities.shape != indices.shape:

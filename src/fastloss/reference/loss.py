@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from .arrays import real_array, refuse_overlap, write
+from .arrays import real_array, refuse_overlap, whole_array, write
 from .options import Options
 
 Reduction = Literal["mean", "sum", "none", "batch_mean"]
@@ -148,7 +148,7 @@ def class_rows(scores, axis):
 
 def class_indices(targets, z, axis, ignore_index):
     """Return class indices (...) for scores (..., C), 0 for those to ignore, and which are not to be, or raise."""
-    y = np.asarray(targets)
+    y = whole_array("targets", targets)
     if y.size == 0 and not isinstance(targets, np.ndarray):
         y = y.astype(np.intp)  # an empty list has no type of its own
     if y.dtype.kind not in "iu":
