@@ -13,7 +13,7 @@ set -euo pipefail
 processor=$1
 shift
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-set -- tests/test_{kernels,semantics,functions,math,properties}.py "$@"
+set -- tests/test_{kernels,semantics,functions,math,properties,distributions,half_precision}.py "$@"
 
 work=${FASTLOSS_EMULATE_DIRECTORY:-}
 if [[ -z $work ]]; then
