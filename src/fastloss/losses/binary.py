@@ -6,9 +6,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import numpy as np
-
-from fastloss.losses.loss import Loss, Power, Reduction, check_choice
+from fastloss.losses.loss import Loss, Power, Reduction, check_choice, checked_weights
 from fastloss.options import checked_integer, checked_number
 
 
@@ -155,16 +153,9 @@ class SigmoidCrossEntropy(Loss):
 
 def _checked_pos_weight(value: Any) -> Any:
     """Return None, a number, or numbers as a tuple, or raise."""
-    if value is None:
+    weights = checked_weights("pos_weight", value, "one or one for each place", (0, 1))
+    if weights is None:
         return None
-    expected = "pos_weight: expected None or finite numbers that are not negative, one or one for each place"
-    try:
-        weights = np.asarray(value)
-    except ValueError:
-        raise ValueError(f"{expected}, got {value!r}") from None
-    if weights.dtype.kind not in "iuf" or weights.ndim > 1 or not (np.isfinite(weights) & (weights >= 0)).all():
-        raise ValueError(f"{expected}, got {value!r}")
-    weights = weights.astype(np.float64)
     return float(weights.reshape(-1)[0]) if weights.size == 1 else tuple(weights.tolist())
 
 

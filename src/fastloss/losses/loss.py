@@ -30,18 +30,26 @@ def check_choice(name: str, value: object, choices: object) -> None:
         raise ValueError(f"{name}: expected one of {expected}, got {value!r}")
 
 
-def checked_class_weight(value: Any) -> tuple[float, ...] | None:
-    """Return one weight per class as a tuple, which can be compared and hashed, or raise."""
+def checked_weights(name: str, value: Any, how_many: str, dimensions: tuple[int, ...]) -> Array | None:
+    """Return weights that are finite and not negative, as many as the dimensions allow, or raise; None stays."""
     if value is None:
         return None
-    expected = "class_weight: expected None or finite numbers that are not negative, one per class"
+    expected = f"{name}: expected None or finite numbers that are not negative, {how_many}"
     try:
         weights = np.asarray(value)
     except ValueError:
         raise ValueError(f"{expected}, got {value!r}") from None
-    if weights.dtype.kind not in "iuf" or weights.ndim != 1 or not (np.isfinite(weights) & (weights >= 0)).all():
+    if weights.dtype.kind not in "iuf" or weights.ndim not in dimensions:
         raise ValueError(f"{expected}, got {value!r}")
-    return tuple(weights.astype(np.float64).tolist())
+    if not (np.isfinite(weights) & (weights >= 0)).all():
+        raise ValueError(f"{expected}, got {value!r}")
+    return weights.astype(np.float64)
+
+
+def checked_class_weight(value: Any) -> tuple[float, ...] | None:
+    """Return one weight per class as a tuple, which can be compared and hashed, or raise."""
+    weights = checked_weights("class_weight", value, "one per class", (1,))
+    return None if weights is None else tuple(weights.tolist())
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
