@@ -162,15 +162,19 @@ expected = loss(scores, targets)
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_fork_while_the_pool_is_busy():
-    """Children start clean: they compute, on threads of their own, and end."""
+    """Children start clean: they compute, on threads of their own, and end.
+
+    Each thread has views of its own: without a global lock Python guards every array by a lock, and the child inherits
+    that of a shared array as it was, perhaps taken by a thread that it does not have.
+    """
     output = run(
         WORK
         + """
 stop = threading.Event()
-def busy():
+def busy(scores, targets):
     while not stop.is_set():
         assert loss(scores, targets) == expected
-threads = [threading.Thread(target=busy) for _ in range(3)]
+threads = [threading.Thread(target=busy, args=(scores[:], targets[:])) for _ in range(3)]
 for thread in threads:
     thread.start()
 codes = []
