@@ -266,6 +266,54 @@ static FL_INLINE void FL_(cross_entropy_tile)(const fl_call *call, real *restric
         }
 }
 
+/* Two classes: with d = z_other - z_target the loss is log(1 + exp d), and one exponential, that of -|d|, is enough. */
+static FL_INLINE void FL_(cross_entropy_of_two)(const fl_call *call, real *restrict tile, real *restrict curvature,
+                                                const FL_(lane_targets) *of, const int side, double *inside,
+                                                double *plus)
+{
+    const vec zero = FL_(splat)(0), one = FL_(splat)(1), large = FL_(splat)(FL_LARGEST / 4);
+    vec target[FL_(bundle)], other[FL_(bundle)], ahead[FL_(bundle)], e[FL_(bundle)], behind[FL_(bundle)], size = zero;
+    for (int v = 0; v < side; v++) {
+        const vec first = FL_(load)(tile + v * LANES), second = FL_(load)(tile + (side + v) * LANES);
+        FL_(fetch_next)(of, 0, v);
+        FL_(fetch_next)(of, 1, v);
+        target[v] = FL_(select_eq)(of->y[v], zero, first, second);
+        other[v] = FL_(select_eq)(of->y[v], zero, second, first);
+        ahead[v] = other[v] - target[v];
+        size = FL_(max)(FL_(max)(FL_(abs)(first), FL_(abs)(second)), size); /* of NaN: none */
+    }
+    const int far = FL_(any_gt)(size, large);
+    if (far) /* of +inf, inf - inf counts as 0; of -inf there is nothing to normalise */
+        for (int v = 0; v < side; v++) {
+            const vec same = FL_(select_gt)(target[v], zero - FL_(splat)((real)INFINITY), zero, FL_(splat)((real)NAN));
+            ahead[v] = FL_(select_eq)(target[v], other[v], same, ahead[v]);
+        }
+    for (int v = 0; v < side; v++) {
+        /* what the difference lost (Knuth's TwoSum) counts as often as its exponential is large */
+        const vec d = ahead[v], back = d - other[v];
+        const vec lost = (other[v] - (d - back)) - (target[v] + back), close = FL_(exp_minus)(d);
+        e[v] = FL_(fnma)(close, FL_(select_eq)(lost, lost, FL_(flip_sign)(lost, d), zero), close);
+        behind[v] = FL_(max)(d, zero);
+    }
+    FL_(widen)(e, side, inside);
+    FL_(widen)(behind, side, plus);
+    if (far)
+        for (int r = 0; r < side * LANES; r++)
+            if (plus[r] == INFINITY) /* or a difference that is larger than the largest float32 */
+                plus[r] = (double)tile[(1 - of->k[r]) * side * LANES + r] - (double)tile[of->k[r] * side * LANES + r];
+    if (!call->g.data)
+        return;
+    for (int v = 0; v < side; v++) {
+        const vec share = FL_(reciprocal)(one + e[v]), rest = e[v] * share;
+        const vec g = of->c[v] * FL_(select_gt)(ahead[v], zero, share, rest);
+        FL_(store)(tile + v * LANES, FL_(select_eq)(of->y[v], zero, zero - g, g));
+        FL_(store)(tile + (side + v) * LANES, FL_(select_eq)(of->y[v], zero, g, zero - g));
+        if (curvature)
+            for (int k = 0; k < 2; k++)
+                FL_(store)(curvature + (k * side + v) * LANES, of->c[v] * (share * rest));
+    }
+}
+
 static FL_NOINLINE fl_log_form FL_(softmax_cross_entropy_row)(const fl_call *call, const real *z, ptrdiff_t y, real c,
                                                               real *g, real *h)
 {
@@ -282,5 +330,8 @@ static FL_INLINE void FL_(softmax_cross_entropy_tile)(const fl_call *call, real 
                                                       real *restrict curvature, const FL_(lane_targets) *of,
                                                       const int side, double *inside, double *plus)
 {
-    FL_(cross_entropy_tile)(call, tile, curvature, of, side, inside, plus, 0);
+    if (call->classes == 2)
+        FL_(cross_entropy_of_two)(call, tile, curvature, of, side, inside, plus);
+    else
+        FL_(cross_entropy_tile)(call, tile, curvature, of, side, inside, plus, 0);
 }

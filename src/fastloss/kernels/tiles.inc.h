@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Rows of few classes do not fill registers: there a lane is a row; so it is where the numbers of one class are adjacent,
- * as in Fortran order or with the classes first. A tile holds `side` vectors of rows side by side, with all their classes: class c of vector v is at tile + (c * side + v) * LANES. What happens to a row happens in its lane
+ * Rows of few classes do not fill registers: there a lane is a row; so it is where the numbers of one class are
+ * adjacent, as in Fortran order or with the classes first. A tile holds `side` vectors of rows side by side, with all
+ * their classes: class c of vector v is at tile + (c * side + v) * LANES. What happens to a row happens in its lane
  * alone. Vectors side by side do not wait for each other; `side` is BUNDLE, or 1 for the last rows, and always known to
  * the compiler.
  */
