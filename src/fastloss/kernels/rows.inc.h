@@ -87,15 +87,14 @@ static FL_INLINE void FL_(narrow_rows)(const fl_call *call, ptrdiff_t first, int
     const real *const z = FL_(at_row)(&call->z, first);
     real *const g = call->g.data ? FL_(at_row)(&call->g, first) : NULL;
     real *const h = call->h.data ? FL_(at_row)(&call->h, first) : NULL;
-    FL_(lane_targets) of = {
-        .z = z,
-        .k = k,
-        .rows = rows,
-        .next_z = z + far->z,
-        .next_g = (g ? g : z) + far->g,
-        .next_z_step = far->z_step,
-        .next_g_step = far->g_step,
-    };
+    FL_(lane_targets) of; /* not initialised as a whole: filling the vectors with 0 first takes longer than these */
+    of.z = z;
+    of.k = k;
+    of.rows = rows;
+    of.next_z = z + far->z;
+    of.next_g = (g ? g : z) + far->g;
+    of.next_z_step = far->z_step;
+    of.next_g_step = far->g_step;
     if (call->ahead_z) { /* of numbers of 16 bits a tile has half the lines */
         of.next_z = (const real *)(call->ahead_z + 2 * first * classes);
         of.next_z_step = side * LANES / 2;

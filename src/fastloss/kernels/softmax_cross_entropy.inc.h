@@ -157,6 +157,26 @@ static FL_INLINE void FL_(cross_entropy_band)(const fl_call *call, FL_(band) *ba
         }
 }
 
+/* the sum of largest - z_j in each lane, each made small */
+static FL_INLINE void FL_(tile_spread)(const real *tile, ptrdiff_t classes, const int side,
+                                       const FL_(tile_origin) *from, vec *spread)
+{
+    const vec share = FL_(splat)(FL_SHARE);
+    FL_(set_aside) distances = FL_(nothing_aside)();
+    for (ptrdiff_t start = 0; start < classes; start += FL_PART) {
+        const ptrdiff_t end = classes - start < FL_PART ? classes : start + FL_PART;
+        vec part[FL_(bundle)];
+        for (int v = 0; v < side; v++)
+            part[v] = FL_(splat)(0);
+        for (ptrdiff_t c = start; c < end; c++)
+            for (int v = 0; v < side; v++)
+                part[v] += FL_(fnma)(FL_(load)(tile + (c * side + v) * LANES), share, from[v].largest * share);
+        for (int v = 0; v < side; v++)
+            spread[v] += part[v];
+        FL_(restart)(&distances, spread, side, end, classes);
+    }
+}
+
 static FL_INLINE void FL_(cross_entropy_tile)(const fl_call *call, real *restrict tile, real *restrict curvature,
                                               const FL_(lane_targets) *of, const int side, double *inside, double *plus,
                                               const int optional)
@@ -168,15 +188,16 @@ static FL_INLINE void FL_(cross_entropy_tile)(const fl_call *call, real *restric
     vec rest[FL_(bundle)], picked[FL_(bundle)], score[FL_(bundle)], beside[FL_(bundle)], class = zero;
     const FL_(softmax_options) options = FL_(softmax_options_of)(call, optional);
     const int far = FL_(tile_exponentials_from)(tile, classes, side, (real)options.stretch, from);
-    FL_(set_aside) distances = others;
-    vec spread[FL_(bundle)], share = FL_(splat)(FL_SHARE); /* of largest - z_j, the mean, each made small */
+    vec spread[FL_(bundle)];
     for (int v = 0; v < side; v++)
         rest[v] = picked[v] = score[v] = beside[v] = spread[v] = zero;
+    if (options.smoothing != 0)
+        FL_(tile_spread)(tile, classes, side, from, spread);
     for (ptrdiff_t start = 0; start < classes; start += FL_PART) {
         const ptrdiff_t end = classes - start < FL_PART ? classes : start + FL_PART;
-        vec part[FL_(bundle)], part_below[FL_(bundle)], part_spread[FL_(bundle)];
+        vec part[FL_(bundle)], part_below[FL_(bundle)];
         for (int v = 0; v < side; v++)
-            part[v] = part_below[v] = part_spread[v] = zero;
+            part[v] = part_below[v] = zero;
         for (ptrdiff_t c = start; c < end; c++, class += one)
             for (int v = 0; v < side; v++) {
                 real *const at = tile + (c * side + v) * LANES;
@@ -186,18 +207,13 @@ static FL_INLINE void FL_(cross_entropy_tile)(const fl_call *call, real *restric
                 picked[v] = FL_(select_eq)(class, of->y[v], e, picked[v]);
                 score[v] = FL_(select_eq)(class, of->y[v], x, score[v]);
                 part[v] += FL_(select_eq)(class, of->y[v], zero, e);
-                if (optional)
-                    part_spread[v] += FL_(fnma)(x, share, from[v].largest * share);
                 if (curvature)
                     part_below[v] += FL_(select_eq)(x, from[v].largest, zero, e);
             }
         for (int v = 0; v < side; v++) {
             rest[v] += part[v];
             beside[v] += part_below[v];
-            spread[v] += part_spread[v];
         }
-        if (optional)
-            FL_(restart)(&distances, spread, side, end, classes);
         FL_(restart)(&others, rest, side, end, classes);
         FL_(restart)(&below, beside, side, end, classes);
     }
