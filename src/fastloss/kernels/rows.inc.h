@@ -42,6 +42,8 @@ static FL_INLINE ptrdiff_t FL_(next_tile)(const fl_rows *array, ptrdiff_t classe
 {
     const ptrdiff_t rows = BUNDLE * LANES;
     *step = 0;
+    if (array->row == 1 && !FL_(stays_when_fetched)(array->step, classes))
+        return 0;
     if (array->row == 1) {
         *step = array->step;
         return rows;

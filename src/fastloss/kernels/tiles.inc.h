@@ -9,6 +9,27 @@
 #define BUNDLE FL_(bundle)
 enum { FL_(bundle) = FL_VECTOR_BYTES == 64 ? 4 : 2 };
 
+/* Adjacent rows of many classes: each class is in a page of its own, where no hardware prefetcher finds it. A tile ahead
+ * is fetched only as long as it stays in the second cache level beside this one, which is shorter where the classes, a
+ * multiple of a page apart, share a few sets. Where that takes more than a few classes they are fetched as they are
+ * moved too, a few ahead. All limits are measured. */
+#define FL_CLASSES_AHEAD 8
+
+static FL_INLINE int FL_(shares_sets)(ptrdiff_t step)
+{
+    return step % (ptrdiff_t)(4096 / sizeof(real)) == 0;
+}
+
+static FL_INLINE int FL_(stays_when_fetched)(ptrdiff_t step, ptrdiff_t classes)
+{
+    return classes <= (FL_(shares_sets)(step) ? 256 : 2048);
+}
+
+static FL_INLINE int FL_(fetched_when_moved)(ptrdiff_t step, ptrdiff_t classes)
+{
+    return classes > (FL_(shares_sets)(step) ? 256 : 512);
+}
+
 /* Sums over classes restart as often, and so do the sums of parts, every FL_NARROW classes: no sum has more than
  * FL_PART + FL_NARROW / FL_PART roundings, which may all go one way when small terms follow a large one. */
 #define FL_PART 8
@@ -144,9 +165,13 @@ static FL_INLINE void FL_(load_tile_of)(const real *z, ptrdiff_t row, ptrdiff_t 
         for (int v = 0; v < side; v++)
             FL_(turn)(z + v * LANES * row, row, rows - v * LANES, classes, tile + v * LANES, side * LANES, LANES, 1);
     } else if (row == 1 && rows == side * LANES) {
+        const int near = FL_(fetched_when_moved)(step, classes);
         for (ptrdiff_t c = 0; c < classes; c++)
-            for (int v = 0; v < side; v++)
+            for (int v = 0; v < side; v++) {
+                if (near)
+                    FL_PREFETCH_FAR(z + (c + FL_CLASSES_AHEAD) * step + v * LANES);
                 FL_(store)(tile + (c * side + v) * LANES, FL_(load)(z + c * step + v * LANES));
+            }
     } else {
         for (ptrdiff_t c = 0; c < classes; c++)
             for (int r = 0; r < side * LANES; r++)
@@ -181,9 +206,13 @@ static FL_INLINE void FL_(store_tile_of)(const real *tile, ptrdiff_t row, ptrdif
                     FL_(turn)(from, side * LANES, LANES, rows - v * LANES, to, row, width, 0);
             }
     } else if (row == 1 && rows == side * LANES) {
+        const int near = FL_(fetched_when_moved)(step, classes);
         for (ptrdiff_t c = 0; c < classes; c++)
-            for (int v = 0; v < side; v++)
+            for (int v = 0; v < side; v++) {
+                if (near)
+                    FL_PREFETCH_WRITE(g + (c + FL_CLASSES_AHEAD) * step + v * LANES);
                 FL_(store)(g + c * step + v * LANES, FL_(load)(tile + (c * side + v) * LANES));
+            }
     } else {
         for (ptrdiff_t c = 0; c < classes; c++)
             for (int r = 0; r < rows; r++)
