@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The kernels compute what the definitions say, and write where they were told to and nowhere else."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -137,6 +139,32 @@ def test_rows_of_very_different_size_side_by_side(row_loss, dtype, isa, assert_e
         targets = random.integers(0, classes, size=64)
         value, gradient, hessian = row_loss.value_grad_hess(scores, targets)
         assert_exact(row_loss, scores, targets, value=value, gradient=gradient, hessian=hessian)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 70])
+def test_differences_that_are_rounded(row_loss, dtype, isa, classes, assert_exact):
+    """A difference of scores of unlike size is rounded; its exponential, hundreds of times that, must not show it."""
+    far = np.finfo(dtype).max / 3
+    values = np.array([-far, -301.7, -77.3, -13.1, -1 / 3, 1e-3, 0.1, 5.3, 19.7, 80.1, 299.9, far], dtype=dtype)
+    first, second = (values.ravel() for values in np.meshgrid(values, values))
+    scores = np.full((first.size, classes), -np.inf, dtype=dtype)
+    scores[:, 0], scores[:, -1] = first, second
+    loss = dataclasses.replace(row_loss, reduction="none")
+    for target in (0, classes - 1):
+        targets = np.full(first.size, target)
+        value, gradient, hessian = loss.value_grad_hess(scores, targets)
+        assert_exact(loss, scores, targets, value=value, gradient=gradient, hessian=hessian)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 70, 2000])
+def test_losses_beyond_the_dtype_of_the_scores(isa, classes):
+    """Values are float64: a difference of two scores may be larger than the largest float32."""
+    largest = np.finfo(np.float32).max
+    scores = np.zeros((40, classes), dtype=np.float32)
+    scores[7, [0, -1]] = -largest, largest
+    for layout in scores, np.asfortranarray(scores):
+        loss = fl.SoftmaxCrossEntropy(reduction="sum")(layout, np.zeros(40, dtype=int))
+        assert loss == pytest.approx(2 * float(largest), rel=1e-12)
 
 
 @pytest.mark.parametrize("classes", [5, 16, 17, 33, 64, 65, 250, 3000])
