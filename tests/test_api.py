@@ -119,9 +119,9 @@ def test_options_are_keywords(loss):
 
 def test_every_option_is_checked(loss):
     also_right = {"class_weight": {(1,)}, "margin": {(1,)}, "ignore_index": {-1}}
-    also_right |= {"focal_alpha": {None}, "pos_weight": {None, (1,)}}
+    also_right |= {"focal_alpha": {None}, "pos_weight": {None, (1,)}, "log_input": {True}}
     for name, right in options_of(loss).items():
-        for wrong in {"no such value", None, -1, (1,)} - {right} - also_right.get(name, set()):
+        for wrong in {"no such value", None, -1, (1,), True} - {right} - also_right.get(name, set()):
             with pytest.raises((ValueError, TypeError), match=name):
                 type(loss)(**{name: wrong})
 

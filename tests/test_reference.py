@@ -235,6 +235,7 @@ def test_every_option_is_checked():
         for name in choices_of(kind) | {"reduction": ()}:
             wrong = ["no such value", (-1.0, [1]), np.nan, [[[1.0]]], b"1"]
             wrong += [] if OPTIONS.get(name, (0,))[0] is None else [None]
+            wrong += [] if name == "log_input" else [True]
             for value in wrong:
                 with pytest.raises(
                     TypeError if name in {"axis", "ignore_index"} else ValueError, match=f"^{name} must be "

@@ -15,7 +15,8 @@ import numpy as np
 
 def checked_number(name: str, value: Any, expected: str, valid: Callable[[float], bool]) -> float:
     """Return a finite number as a float, or raise."""
-    if not isinstance(value, numbers.Real) or not math.isfinite(value) or not valid(float(value)):
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or not valid(float(value)):
         raise ValueError(f"{name}: expected {expected}, got {value!r}")
     return float(value)
 

@@ -369,7 +369,7 @@ def _checked_margin(value: Any) -> float | tuple[Any, ...]:
     """Return a margin as a float or as tuples, or raise."""
     expected = "margin: expected a finite number that is not negative, or such numbers of shape (C,) or (C, C)"
     try:
-        margin = np.asarray(float(value) if isinstance(value, numbers.Real) else value)
+        margin = np.asarray(float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else value)
     except (OverflowError, ValueError):
         raise ValueError(f"{expected}, got {value!r}") from None
     square = margin.ndim < 2 or (margin.ndim == 2 and margin.shape[0] == margin.shape[1])

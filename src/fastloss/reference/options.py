@@ -58,7 +58,7 @@ class Options:
 def as_array(value):
     """Return an array, of objects where a value is too large or has rows of different lengths."""
     try:
-        return np.asarray(float(value) if isinstance(value, Real) else value)
+        return np.asarray(float(value) if isinstance(value, Real) and not isinstance(value, bool) else value)
     except (OverflowError, ValueError):
         return np.asarray(None)
 
