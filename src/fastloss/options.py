@@ -13,10 +13,14 @@ from typing import Any, Self
 import numpy as np
 
 
+def is_number(value: object) -> bool:
+    """Return whether a value is one real number, which True is not."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
 def checked_number(name: str, value: Any, expected: str, valid: Callable[[float], bool]) -> float:
     """Return a finite number as a float, or raise."""
-    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or not valid(float(value)):
+    if not is_number(value) or not math.isfinite(value) or not valid(float(value)):
         raise ValueError(f"{name}: expected {expected}, got {value!r}")
     return float(value)
 

@@ -42,9 +42,9 @@ static FL_INLINE ptrdiff_t FL_(next_tile)(const fl_rows *array, ptrdiff_t classe
 {
     const ptrdiff_t rows = BUNDLE * LANES;
     *step = 0;
-    if (array->row == 1 && !FL_(stays_when_fetched)(array->step, classes))
-        return 0;
     if (array->row == 1) {
+        if (!FL_(stays_when_fetched)(array->step, classes))
+            return 0;
         *step = array->step;
         return rows;
     }

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import numbers
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from fastloss.losses.loss import Loss, Power, Reduction, check_choice, checked_class_weight
-from fastloss.options import checked_integer, checked_number
+from fastloss.options import checked_integer, checked_number, is_number
 
 Inputs: TypeAlias = Literal["log_probabilities", "probabilities"]
 Form: TypeAlias = Literal["weston-watkins", "crammer-singer"]
@@ -369,7 +368,7 @@ def _checked_margin(value: Any) -> float | tuple[Any, ...]:
     """Return a margin as a float or as tuples, or raise."""
     expected = "margin: expected a finite number that is not negative, or such numbers of shape (C,) or (C, C)"
     try:
-        margin = np.asarray(float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else value)
+        margin = np.asarray(float(value) if is_number(value) else value)
     except (OverflowError, ValueError):
         raise ValueError(f"{expected}, got {value!r}") from None
     square = margin.ndim < 2 or (margin.ndim == 2 and margin.shape[0] == margin.shape[1])
