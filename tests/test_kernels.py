@@ -5,7 +5,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 import fastloss as fl
 from fastloss import reference
@@ -251,6 +251,22 @@ def test_elements_in_one_long_row(element_loss, dtype, isa, size, make_case, ass
         hessian=hessian[None],
         truth=truth,
     )
+
+
+@pytest.mark.parametrize("size", [3, 1030, 5000])
+@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
+def test_targets_that_are_integers(element_loss, isa, size, weighted, make_case):
+    """Integers and booleans are read as the numbers they are, whatever the scores."""
+    loss = element_loss
+    scores, fractions, weight, _ = make_case(loss, "float32", (1, size), weighted)
+    targets = np.round(np.clip(fractions, 0, 1))
+    for dtype in ("float16", "float32", "float64"):
+        expected = loss.value_grad_hess(scores.astype(dtype), targets.astype(dtype), weight)
+        for kind in "?bBhHiIlLqQ":
+            results = loss.value_grad_hess(scores.astype(dtype), targets.astype(kind), weight)
+            for name, one, other in zip(("value", "gradient", "Hessian"), results, expected, strict=True):
+                close = 1e-12 if np.ndim(one) == 0 else 0  # a sum may be cut elsewhere
+                assert_allclose(one, other, rtol=close, err_msg=f"{name}, {dtype}, {kind}")
 
 
 @pytest.mark.parametrize("margin", [0.0, 1e-3, 0.1, 1.0, 7.0, 1000.0])

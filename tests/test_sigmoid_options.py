@@ -157,6 +157,22 @@ def test_ignored_elements_do_not_count(options, reduction, size, dtype, isa):
         assert reduction != "none" or not value[ignored].any()
 
 
+@pytest.mark.parametrize("options", OPTIONS[:9:3], ids=name)
+@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
+def test_ignored_integers(options, weighted, dtype, isa):
+    """The index is the same number among targets of any type, however large it is."""
+    random = np.random.default_rng(0)
+    scores, weight = random.normal(size=3001).astype(dtype), random.random(3001) if weighted else None
+    labels, ignored = random.integers(2, size=3001), random.random(3001) < 0.3
+    for kind, index in (("b", -1), ("B", 255), ("i", -100), ("q", 2**24 + 2), ("q", 2**62), ("f4", -1), ("Q", -1)):
+        loss = fl.SigmoidCrossEntropy(**options, ignore_index=index)
+        held = np.where(ignored, index, labels).astype(kind) if kind != "Q" else labels.astype(kind)
+        as_numbers = np.where(ignored & (kind != "Q"), -7, labels).astype(dtype)
+        expected = loss.replace(ignore_index=-7).value_grad_hess(scores, as_numbers, weight)
+        for one, other in zip(loss.value_grad_hess(scores, held, weight), expected, strict=True):
+            assert_allclose(one, other, rtol=1e-12, err_msg=f"{kind}, {index}")
+
+
 def test_an_ignored_target_may_be_a_probability(dtype):
     scores = np.array([1.0, 2.0, NAN], dtype=dtype)
     loss = fl.SigmoidCrossEntropy(ignore_index=1)

@@ -76,14 +76,16 @@ def show(name, fit, digits):
 if __name__ == "__main__":
     half = mp.log(2) / 2 * mp.mpf("1.0001")
     largest = ((mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)) ** 2
-    for bits, exp_terms, log_terms, digits in ((32, 5, 3, 10), (64, 10, 7, 18)):
+    of_rest = mp.mpf(1) / 9  # s = u / (2 + u) of u = 1
+    for bits, exp_terms, log_terms, log1p_terms, digits in ((32, 5, 3, 4, 10), (64, 10, 7, 10, 18)):
         show(
             f"exp, {bits} bits",
             remez(exp_tail, lambda r: r**2 / mp.exp(r) + mp.mpf(10) ** -30, -half, half, exp_terms),
             digits,
         )
-        show(
-            f"log, {bits} bits",
-            remez(log_tail, lambda x: x / 2 + mp.mpf(10) ** -30, mp.mpf(0), largest, log_terms),
-            digits,
-        )
+        for name, end, terms in (("log", largest, log_terms), ("log1p of [0, 1]", of_rest, log1p_terms)):
+            show(
+                f"{name}, {bits} bits",
+                remez(log_tail, lambda x: x / 2 + mp.mpf(10) ** -30, mp.mpf(0), end, terms),
+                digits,
+            )

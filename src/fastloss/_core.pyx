@@ -72,6 +72,7 @@ cdef extern from "fastloss.h" nogil:
         fl_check bad_variance
         fl_check improbable[3]
         ptrdiff_t (*bad_label)(const fl_call *call, ptrdiff_t count)
+        double (*sum_own_weights)(const fl_samples *w, ptrdiff_t samples, double *count)
         double (*sum_weights)(const fl_call *call, ptrdiff_t rows, double *count)
         double (*sum_distribution_weights)(const fl_call *call, ptrdiff_t rows, double *count)
         double (*sum_element_weights)(const fl_call *call, ptrdiff_t rows, double *count)
@@ -79,8 +80,6 @@ cdef extern from "fastloss.h" nogil:
     const int fl_kernel_families[1000]
     const fl_table *fl_select(const char *name)
     const char *fl_isa_name(int index, int *runnable)
-    double fl_sum_weights(const fl_samples *w, ptrdiff_t count)
-    ptrdiff_t fl_count_weights(const fl_samples *w, ptrdiff_t count)
     bint fl_weighted(const fl_call *call)
     size_t fl_scratch_bytes(const fl_call *call, size_t size)
     size_t fl_half_scratch_bytes(const fl_call *call)
@@ -126,7 +125,7 @@ cdef void without_samples(fl_call *call) noexcept:
 
 cdef int table_of(const fl_call *call) noexcept:
     """Where the kernels for these types are: 0 for float32, 1 for float64, 2 where numbers of 16 bits are widened."""
-    cdef bint half = call.z.kind < FL_F32 or (call.t != NULL and call.t_kind < FL_F32)
+    cdef bint half = call.z.kind < FL_F32 or (call.t != NULL and FL_F16 <= call.t_kind < FL_F32)
     if half or (call.q.data != NULL and call.q.kind < FL_F32):
         return 2
     return 1 if call.z.kind == FL_F64 else 0
@@ -238,7 +237,7 @@ cdef class Kernel:
             if self.family == FL_ELEMENTWISE or self.family == FL_PAIRED:
                 t = take(&views, targets, 0)
                 call.t = t.buf
-                call.t_kind = real_kind(t)
+                call.t_kind = max(real_kind(t), label_kind(t))
                 index = self.index
             else:
                 real = FL_F32 if numbers_of.dtype.char == "f" else FL_F64
@@ -254,6 +253,8 @@ cdef class Kernel:
             give_back(&views)
 
     cdef double summed_weights(self, const fl_call *call, int index, ptrdiff_t rows, double *count) noexcept:
+        if call.class_weight == NULL and not call.some_ignored and call.w.data != NULL:
+            return active.sum_own_weights(&call.w, rows, count)
         if fl_kernel_families[index] == FL_DISTRIBUTION:
             return active.sum_distribution_weights(call, rows, count)
         if call.t != NULL:
@@ -306,7 +307,10 @@ cdef class Kernel:
                 return NULL
             first = targets[0]
         t = take(views, first, 0) if type(first) is plain else NULL
-        if not goes_with(t, real) or not flat(z, &call.z) or not contiguous(t) or t.ndim != z.ndim:
+        cdef int kind = label_kind(t)
+        if kind >= 0 and self.some_ignored and not -(2**24) <= self.ignored <= 2**24:
+            return NULL  # the index is not exact as a float32
+        if (kind < 0 and not goes_with(t, real)) or not flat(z, &call.z) or not contiguous(t) or t.ndim != z.ndim:
             return NULL
         if self.of_pairs:
             v = take(views, targets[1], 0)
@@ -320,7 +324,7 @@ cdef class Kernel:
             call.second.stride = 8
             call.second.kind = FL_F64
         call.t = t.buf
-        call.t_kind = real_kind(t)
+        call.t_kind = real_kind(t) if kind < 0 else kind
         self.samples_by_class(call, real)
         return t
 
@@ -412,11 +416,7 @@ cdef class Kernel:
         if given_divisor is not None:
             divisor = given_divisor
         elif fl_weighted(&call):
-            if call.class_weight != NULL or call.some_ignored:
-                divisor = self.summed_weights(&call, index, rows, &count)
-            else:
-                divisor = fl_sum_weights(&call.w, rows)
-                count = <double>fl_count_weights(&call.w, rows) if self.counted else 0
+            divisor = self.summed_weights(&call, index, rows, &count)
             if divisor != 0 and not DBL_MIN <= fabs(divisor) <= DBL_MAX:
                 return None
             if self.counted:

@@ -72,6 +72,12 @@ cdef int integer_kind(const Py_buffer *view) noexcept:
     return base + 1 if view.format[0] in b"BHILQ" else -1
 
 
+cdef int label_kind(const Py_buffer *view) noexcept:
+    """The same with booleans, which are 0 and 1."""
+    cdef bint truth = view != NULL and view.format != NULL and view.format[0] == b"?" and view.format[1] == 0
+    return FL_U8 if truth else integer_kind(view)
+
+
 cdef bint aligned(const Py_buffer *view) noexcept:
     cdef int axis
     if <size_t>view.buf % <size_t>view.itemsize:

@@ -25,10 +25,11 @@ cdef float *single(tuple values) except NULL:
 def sum_weights(const double[::1] weights):
     """The sum that a weighted mean divides by."""
     cdef fl_samples samples
+    cdef double count
     if weights.shape[0] == 0:
         return 0.0
     samples.data = <const char *>&weights[0]
     samples.stride = 8
     samples.repeat = 1
     samples.kind = FL_F64
-    return fl_sum_weights(&samples, weights.shape[0])
+    return active.sum_own_weights(&samples, weights.shape[0], &count)

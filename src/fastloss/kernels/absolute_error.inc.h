@@ -2,7 +2,7 @@
  *
  * absolute_error(z, t) = |d| with d = z - t        dl/dz = sign d, 0 at the kink        d2l/dz2 = 0
  */
-enum { FL_(absolute_error_logs) = 0, FL_(absolute_error_busy) = 0 };
+enum { FL_(absolute_error_logs) = 0, FL_(absolute_error_busy) = 0, FL_(absolute_error_ignores) = 0 };
 
 static FL_INLINE FL_(terms) FL_(absolute_error_at)(vec z, vec t, vec before, const double *option)
 {

@@ -11,7 +11,7 @@ static inline vec FL_(sigmoid_at)(vec z)
 
 static inline vec FL_(softplus_at)(vec z)
 {
-    return FL_(max)(FL_(splat)(0), z) + FL_(log1p)(FL_(exp_minus)(z));
+    return FL_(max)(FL_(splat)(0), z) + FL_(log1p_of_part)(FL_(exp_minus)(z));
 }
 
 static inline vec FL_(log_sigmoid_at)(vec z)

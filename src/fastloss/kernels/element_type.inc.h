@@ -36,8 +36,16 @@
             return FL_(name##_strips)(call, first, last);                                                              \
         return FL_(each_row)(call, first, last, FL_(name##_row), FL_(name##_band), FL_(name##_tile));                  \
     }
-#define ELEMENTWISE(name) FL_KERNEL(name, FL_(each_element), FL_(name##_at), FL_(name##_logs), FL_(name##_busy))
-#define PAIRED(name) FL_KERNEL(name, FL_(each_pair), FL_(name##_at))
+#define ELEMENTWISE(name)                                                                                              \
+    FL_KERNEL(name, FL_(each_element), FL_(name##_at), FL_(name##_logs), FL_(name##_busy), FL_(name##_ignores))
+#define PAIRED(name)                                                                                                   \
+    static FL_INLINE FL_(terms) FL_(name##_alone)(vec z, vec t, vec before, const double *option)                      \
+    {                                                                                                                  \
+        FL_(terms) e = FL_(name##_at)(z, t, FL_(splat)((real)option[0]), option);                                      \
+        e.linear += before;                                                                                            \
+        return e;                                                                                                      \
+    }                                                                                                                  \
+    FL_KERNEL(name, FL_(each_pair), FL_(name##_at), FL_(name##_shared) ? FL_(name##_alone) : NULL)
 #define ROW_FUNCTION(name) ROWWISE(name)
 #define ELEMENT_FUNCTION(name) FL_KERNEL(name, FL_(map), FL_(name##_at))
 #define ACTIVATION(name) FL_KERNEL(name, FL_(activate), FL_(name##_at))

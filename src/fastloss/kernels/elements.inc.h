@@ -68,35 +68,61 @@ static FL_INLINE int FL_(may_be_outside)(uvec largest, real high)
     return FL_(any_signed)(FL_(from_bits)(largest | (FL_(bits)(FL_(splat)(high)) - largest)));
 }
 
-/* Whether none of n numbers, FL_BLOCK at most, can be outside [0, high], or be no sign where `signs`; the sizes of signs
- * are 0 and 1. */
-static FL_INLINE int FL_(all_inside)(const real *x, ptrdiff_t n, real high, const int signs)
+/* Whether none of n numbers but those that are ignored can be outside [0, high], or be no sign where `signs`; the sizes
+ * of signs are 0 and 1. */
+static FL_INLINE int FL_(all_inside)(const real *x, ptrdiff_t n, real high, const int signs, vec ignored)
 {
     const vec one = FL_(splat)(1), zero = FL_(splat)(0);
     uvec largest = FL_(bits)(zero);
     for (ptrdiff_t j = 0; j < n; j += LANES) {
-        const vec part = n - j < LANES ? FL_(load_part)(x + j, n - j, 0) : FL_(load)(x + j), size = FL_(abs)(part);
+        const vec given = n - j < LANES ? FL_(load_part)(x + j, n - j, 0) : FL_(load)(x + j);
+        const vec part = FL_(select_eq)(given, ignored, zero, given), size = FL_(abs)(part);
         largest = FL_(max_natural)(largest, FL_(bits)(signs ? FL_(select_eq)(size, one, zero, size) : part));
     }
     return !FL_(may_be_outside)(largest, signs ? 0 : high);
 }
 
+/* the target that is ignored, NaN if there is none, which equals nothing */
+static FL_INLINE vec FL_(ignored_target)(const fl_call *call)
+{
+    return FL_(splat)(call->some_ignored ? (real)call->ignored : (real)NAN);
+}
+
+/* The targets of n elements, FL_BLOCK at most: where they lie, or, if they are integers, in `copy`. */
+static FL_NOINLINE const real *FL_(read_targets)(const fl_call *call, ptrdiff_t first, ptrdiff_t n, real *copy)
+{
+    switch (call->t_kind) {
+#define FL_COPY(kind, type)                                                                                            \
+    case kind:                                                                                                         \
+        for (ptrdiff_t i = 0; i < n; i += (ptrdiff_t)(64 / sizeof(type)))                                              \
+            FL_PREFETCH((const type *)call->t + first + FL_AHEAD + i);                                                 \
+        for (ptrdiff_t i = 0; i < n; i++)                                                                              \
+            copy[i] = (real)((const type *)call->t)[first + i];                                                        \
+        return copy;
+        FL_INDEX_TYPES(FL_COPY)
+#undef FL_COPY
+    default: return (const real *)call->t + first;
+    }
+}
+
 /* The first target that is none. Blocks that may hold one are looked at one by one. */
 static ptrdiff_t FL_(first_outside)(const fl_call *call, ptrdiff_t first, ptrdiff_t last)
 {
-    const real *const t = (const real *)call->t;
     const real low = (real)call->low, high = (real)call->high;
+    const vec ignored = FL_(ignored_target)(call);
+    real copy[FL_BLOCK];
     if (isnan(low)) /* any target will do */
         return -1;
     for (ptrdiff_t i = first; i < last; i += FL_BLOCK) {
         const ptrdiff_t n = last - i < FL_BLOCK ? last - i : FL_BLOCK;
-        if (low < 0 ? FL_(all_inside)(t + i, n, 0, 1) : FL_(all_inside)(t + i, n, high, 0))
+        const real *const t = FL_(read_targets)(call, i, n, copy);
+        if (low < 0 ? FL_(all_inside)(t, n, 0, 1, ignored) : FL_(all_inside)(t, n, high, 0, ignored))
             continue;
-        for (ptrdiff_t k = i; k < i + n; k++) {
+        for (ptrdiff_t k = 0; k < n; k++) {
             const int inside = t[k] >= low && t[k] <= high && (low == 0 || t[k] == 0 || t[k] * t[k] == 1);
-            const int ignored = call->some_ignored && (double)t[k] == (double)call->ignored;
-            if (!inside && !ignored && !(isinf(high) && isnan(t[k])))
-                return k;
+            const int skipped = call->some_ignored && t[k] == (real)call->ignored;
+            if (!inside && !skipped && !(isinf(high) && isnan(t[k])))
+                return i + k;
         }
     }
     return -1;
@@ -109,7 +135,7 @@ static ptrdiff_t FL_(first_bad_score)(const fl_call *call, ptrdiff_t first, ptrd
     const real high = (real)call->score_high;
     for (ptrdiff_t i = first; i < last; i += FL_BLOCK) {
         const ptrdiff_t n = last - i < FL_BLOCK ? last - i : FL_BLOCK;
-        if (FL_(all_inside)(z + i, n, high, 0))
+        if (FL_(all_inside)(z + i, n, high, 0, FL_(splat)((real)NAN)))
             continue;
         for (ptrdiff_t k = i; k < i + n; k++)
             if ((z[k] < 0 || z[k] > high) && fl_weight_at(&call->w, k) != 0)
@@ -130,24 +156,29 @@ typedef struct {
 static FL_NOINLINE void FL_(read_weighted)(const fl_call *call, ptrdiff_t first, ptrdiff_t count, FL_(weighted) *part)
 {
     const ptrdiff_t whole = (count + GROUP - 1) / GROUP * GROUP;
+    const real ignored = (real)call->ignored;
+    const double scale = call->scale;
+    const real *const z = (const real *)call->z.data + first, *const t = FL_(read_targets)(call, first, count, part->t);
     part->count = count;
     part->whole = whole;
+    FL_(fetch_ahead)(z, call->g.data ? (const real *)call->g.data + first : NULL, count);
+    FL_(fetch_ahead)(t == part->t ? NULL : t, call->h.data ? (const real *)call->h.data + first : NULL, count);
     fl_read_weights(&call->w, first, count, part->weight);
-    FL_(block_copy)((const real *)call->z.data + first, count, part->z);
-    FL_(block_copy)((const real *)call->t + first, count, part->t);
+    FL_(block_copy)(z, count, part->z);
+    if (t != part->t)
+        FL_(block_copy)(t, count, part->t);
     for (ptrdiff_t i = count; i < whole; i++) {
         part->z[i] = part->t[i] = 0;
         part->weight[i] = 0;
     }
     if (call->some_ignored)
         for (ptrdiff_t i = 0; i < whole; i++) {
-            const int counts = (double)part->t[i] != (double)call->ignored;
-            part->weight[i] = counts ? part->weight[i] : 0;
-            part->t[i] = counts ? part->t[i] : 0;
+            part->weight[i] = part->t[i] != ignored ? part->weight[i] : 0;
+            part->t[i] = part->t[i] != ignored ? part->t[i] : 0;
         }
     for (ptrdiff_t i = 0; i < whole; i++) {
-        part->counts[i] = part->weight[i] != 0; /* a sample of weight 0 does not count, even if it is NaN */
-        part->factor[i] = (real)(part->weight[i] * call->scale);
+        part->counts[i] = part->weight[i] != 0 ? 1 : 0; /* a sample of weight 0 does not count, even if it is NaN */
+        part->factor[i] = (real)(part->weight[i] * scale);
     }
 }
 
@@ -172,41 +203,51 @@ static FL_NOINLINE int FL_(read_second)(const fl_call *call, ptrdiff_t first, FL
     return good;
 }
 
+/* derivatives times weights; 0 for elements that do not count */
+static inline void FL_(write_derivative)(const FL_(weighted) *part, const real *derivative, real *to)
+{
+    const vec zero = FL_(splat)(0);
+    for (ptrdiff_t i = 0; i < part->count; i += LANES) {
+        const vec weighted = FL_(load)(derivative + i) * FL_(load)(part->factor + i);
+        const vec counted = FL_(select_eq)(FL_(load)(part->counts + i), zero, zero, weighted);
+        if (part->count - i < LANES)
+            FL_(store_part)(to + i, part->count - i, counted);
+        else
+            FL_(store)(to + i, counted);
+    }
+}
+
 static FL_NOINLINE double FL_(write_weighted)(const fl_call *call, ptrdiff_t first, FL_(weighted) *part, int logs)
 {
     const vec zero = FL_(splat)(0);
-    const ptrdiff_t count = part->count, whole = part->whole;
+    const vec of_u = FL_(splat)((real)(logs == 2 ? call->option[FL_OPTIONS - 2] : 1));
+    const vec of_v = FL_(splat)((real)call->option[FL_OPTIONS - 1]);
     real *const l = part->linear;
     double sums[FL_(group)] = {0};
-    if (logs == 1)
-        for (ptrdiff_t i = 0; i < whole; i += LANES)
-            FL_(store)(l + i, FL_(load)(l + i) + FL_(log1p)(FL_(load)(part->u + i)));
-    if (logs == 2)
-        for (ptrdiff_t i = 0; i < whole; i += LANES) {
-            const vec u = FL_(log1p)(FL_(load)(part->u + i)), v = FL_(log1p)(FL_(load)(part->v + i));
-            const vec of_u = FL_(splat)((real)call->option[FL_OPTIONS - 2]);
-            const vec of_v = FL_(splat)((real)call->option[FL_OPTIONS - 1]);
-            FL_(store)(l + i, FL_(fma)(of_v, v, FL_(fma)(of_u, u, FL_(load)(l + i))));
-        }
-    for (ptrdiff_t i = 0; i < whole; i += LANES) {
-        const vec on = FL_(load)(part->counts + i), factor = FL_(load)(part->factor + i), loss = FL_(load)(l + i);
-        FL_(store)(l + i, FL_(select_eq)(on, zero, zero, loss));
-        FL_(store)(part->g + i, FL_(select_eq)(on, zero, zero, FL_(load)(part->g + i) * factor));
-        FL_(store)(part->h + i, FL_(select_eq)(on, zero, zero, FL_(load)(part->h + i) * factor));
+    for (ptrdiff_t i = 0; i < part->whole; i += LANES) {
+        vec loss = FL_(load)(l + i);
+        if (logs > 0)
+            loss = FL_(fma)(of_u, FL_(log1p_of_part)(FL_(load)(part->u + i)), loss);
+        if (logs > 1)
+            loss = FL_(fma)(of_v, FL_(log1p_of_part)(FL_(load)(part->v + i)), loss);
+        FL_(store)(l + i, FL_(select_eq)(FL_(load)(part->counts + i), zero, zero, loss));
     }
-    for (ptrdiff_t i = 0; i < whole; i += GROUP)
-        for (int lane = 0; lane < GROUP; lane++) {
-            const double loss = part->weight[i + lane] * (double)l[i + lane];
-            sums[lane] += loss;
-            l[i + lane] = (real)loss;
-        }
-    if (call->l)
-        FL_(block_copy)(l, count, (real *)call->l + first);
+    for (ptrdiff_t i = 0; i < part->whole; i += GROUP)
+        for (int lane = 0; lane < GROUP; lane++)
+            sums[lane] += part->weight[i + lane] * (double)l[i + lane];
+    if (call->l) {
+        for (ptrdiff_t i = 0; i < part->whole; i++)
+            l[i] = (real)(part->weight[i] * (double)l[i]);
+        FL_(block_copy)(l, part->count, (real *)call->l + first);
+    }
     if (call->g.data)
-        FL_(block_copy)(part->g, count, (real *)call->g.data + first);
+        FL_(write_derivative)(part, part->g, (real *)call->g.data + first);
     if (call->h.data)
-        FL_(block_copy)(part->h, count, (real *)call->h.data + first);
-    return FL_(total)(sums, FL_(group));
+        FL_(write_derivative)(part, part->h, (real *)call->h.data + first);
+    for (int half = GROUP / 2; half > 0; half /= 2)
+        for (int lane = 0; lane < half; lane++)
+            sums[lane] += sums[lane + half];
+    return sums[0];
 }
 
 static FL_INLINE double FL_(weighted_elements)(const fl_call *call, ptrdiff_t first, ptrdiff_t count,
@@ -240,15 +281,18 @@ static FL_INLINE FL_(next) FL_(next_of)(const real *array, const char *ahead, pt
     return (FL_(next)){array ? (const char *)(array + FL_AHEAD) : NULL, sizeof(real)};
 }
 
-/* `groups` whole groups, all of weight 1 and without a loss of their own; the sum of their losses, and whether a target
- * may be out of range. What is written the compiler knows, so that nothing is asked inside; or for order -1 that it is the
- * gradient, and perhaps the Hessian. */
-static FL_INLINE double FL_(plain_groups)(const fl_call *call, ptrdiff_t first, ptrdiff_t groups,
+/* `groups` whole groups with the targets t, all of weight 1 or ignored and without a loss of their own; the sum of their
+ * losses, and whether a target may be out of range. What is written the compiler knows, so that nothing is asked inside; or
+ * for order -1 that it is the gradient, and perhaps the Hessian; or for order -2 nothing, and elements may be ignored. */
+static FL_INLINE double FL_(plain_groups)(const fl_call *call, ptrdiff_t first, ptrdiff_t groups, const real *t,
                                           FL_(element_loss) *element_loss, const int logs, const int order,
                                           int *doubtful)
 {
-    const int of_gradient = order != 0, of_hessian = order < 0 ? call->h.data != NULL : order >= 2;
-    const real *const z = (const real *)call->z.data + first, *const t = (const real *)call->t + first;
+    const int of_gradient = order < -1 ? call->g.data != NULL : order != 0;
+    const int of_hessian = order < 0 ? call->h.data != NULL : order >= 2;
+    const int ignoring = order < -1;
+    const vec ignored = FL_(ignored_target)(call);
+    const real *const z = (const real *)call->z.data + first;
     real *const g = of_gradient ? (real *)call->g.data + first : NULL;
     real *const h = of_hessian ? (real *)call->h.data + first : NULL;
     const FL_(next) next_z = FL_(next_of)(z, call->ahead_z, first), next_t = FL_(next_of)(t, call->ahead_t, first);
@@ -274,8 +318,17 @@ static FL_INLINE double FL_(plain_groups)(const fl_call *call, ptrdiff_t first, 
                 FL_PREFETCH_WRITE(next_h.data + i * next_h.size);
             for (int r = 0; r < FL_(group_registers); r++) {
                 const ptrdiff_t at = i + r * LANES;
-                const vec target = FL_(load)(t + at);
-                const FL_(terms) e = element_loss(FL_(load)(z + at), target, linear[r], option);
+                const vec given = FL_(load)(t + at);
+                const vec target = ignoring ? FL_(select_eq)(given, ignored, zero, given) : given;
+                FL_(terms) e = element_loss(FL_(load)(z + at), target, linear[r], option);
+                if (ignoring)
+                    e = (FL_(terms)){
+                        .linear = FL_(select_eq)(given, ignored, linear[r], e.linear),
+                        .u = FL_(select_eq)(given, ignored, zero, e.u),
+                        .v = FL_(select_eq)(given, ignored, zero, e.v),
+                        .gradient = FL_(select_eq)(given, ignored, zero, e.gradient),
+                        .hessian = FL_(select_eq)(given, ignored, zero, e.hessian),
+                    };
                 largest = FL_(max_natural)(largest, FL_(bits)(target));
                 if (logs > 0)
                     u[r] = e.u + FL_(fma)(u[r], e.u, u[r]);
@@ -306,48 +359,82 @@ static FL_INLINE double FL_(plain_groups)(const fl_call *call, ptrdiff_t first, 
                 FL_(add_logs)(sums, part, option[FL_OPTIONS - 1]);
         }
     }
-    *doubtful = FL_(may_be_outside)(largest, (real)call->high);
+    *doubtful |= FL_(may_be_outside)(largest, (real)call->high);
     return FL_(total)(sums, FL_(half_group));
 }
 
-/* `busy` is a loss that is worth more code to be a little faster */
+/* The groups of [first, last) that are plain; returns the sum of their losses. `busy` is a loss that is worth more code to
+ * be a little faster, and one that `ignores` may leave out those of one target. */
+static FL_INLINE double FL_(plain_elements)(const fl_call *call, ptrdiff_t first, ptrdiff_t last,
+                                            FL_(element_loss) *element_loss, const int logs, const int busy,
+                                            const int ignores, int *doubtful)
+{
+    const ptrdiff_t together = call->t_kind < FL_F16 ? FL_BLOCK : PTRDIFF_MAX;
+    real copy[FL_BLOCK];
+    fl_sum total = {0, 0};
+    while (last - first >= GROUP) {
+        const ptrdiff_t n = last - first < together ? last - first : together, groups = n / GROUP;
+        const real *const t = FL_(read_targets)(call, first, groups * GROUP, copy);
+        if (ignores && call->some_ignored)
+            fl_add(&total, FL_(plain_groups)(call, first, groups, t, element_loss, logs, -2, doubtful));
+        else if (!call->g.data)
+            fl_add(&total, FL_(plain_groups)(call, first, groups, t, element_loss, logs, 0, doubtful));
+        else if (!busy)
+            fl_add(&total, FL_(plain_groups)(call, first, groups, t, element_loss, logs, -1, doubtful));
+        else if (call->h.data)
+            fl_add(&total, FL_(plain_groups)(call, first, groups, t, element_loss, logs, 2, doubtful));
+        else
+            fl_add(&total, FL_(plain_groups)(call, first, groups, t, element_loss, logs, 1, doubtful));
+        first += groups * GROUP;
+    }
+    return fl_total(&total);
+}
+
+/* how many elements from the first on have weight 1 or are ignored, and no loss of their own: whole groups of them */
+static FL_INLINE ptrdiff_t FL_(plain_count)(const fl_call *call, ptrdiff_t first, ptrdiff_t last)
+{
+    return call->w.data || call->l ? 0 : (last - first) / GROUP * GROUP;
+}
+
 static FL_INLINE double FL_(each_element)(const fl_call *call, ptrdiff_t first, ptrdiff_t last,
-                                          FL_(element_loss) *element_loss, const int logs, const int busy)
+                                          FL_(element_loss) *element_loss, const int logs, const int busy,
+                                          const int ignores)
 {
     const unsigned mode = fl_flush_subnormals();
-    const ptrdiff_t groups = call->w.data || call->l || call->some_ignored ? 0 : (last - first) / GROUP;
+    const ptrdiff_t others = first + FL_(plain_count)(call, first, last);
     fl_sum total = {0, 0};
-    int doubtful;
-    if (!call->g.data)
-        fl_add(&total, FL_(plain_groups)(call, first, groups, element_loss, logs, 0, &doubtful));
-    else if (!busy)
-        fl_add(&total, FL_(plain_groups)(call, first, groups, element_loss, logs, -1, &doubtful));
-    else if (call->h.data)
-        fl_add(&total, FL_(plain_groups)(call, first, groups, element_loss, logs, 2, &doubtful));
-    else
-        fl_add(&total, FL_(plain_groups)(call, first, groups, element_loss, logs, 1, &doubtful));
+    int doubtful = 0;
+    fl_add(&total, FL_(plain_elements)(call, first, others, element_loss, logs, busy, ignores, &doubtful));
     /* a loss of signs makes of all else NaN by itself */
-    if (FL_(first_outside)(call, doubtful && call->low == 0 ? first : first + groups * GROUP, last) >= 0)
+    if (doubtful && call->low == 0 && FL_(first_outside)(call, first, others) >= 0)
         fl_add(&total, NAN);
-    for (ptrdiff_t i = first + groups * GROUP; i < last; i += FL_(together)) {
+    for (ptrdiff_t i = others; i < last; i += FL_(together)) {
         const ptrdiff_t count = last - i < FL_(together) ? last - i : FL_(together);
+        if (FL_(first_outside)(call, i, i + count) >= 0)
+            fl_add(&total, NAN);
         fl_add(&total, FL_(weighted_elements)(call, i, count, element_loss, logs));
     }
     fl_restore_subnormals(mode);
     return fl_total(&total);
 }
 
-/* elements that each have a second number */
-static FL_INLINE double FL_(each_pair)(const fl_call *call, ptrdiff_t first, ptrdiff_t last, FL_(pair_loss) *pair_loss)
+/* Elements that each have a second number; `alone` is the loss where all have the same, NULL if they never do. */
+static FL_INLINE double FL_(each_pair)(const fl_call *call, ptrdiff_t first, ptrdiff_t last, FL_(pair_loss) *pair_loss,
+                                       FL_(element_loss) *alone)
 {
     const unsigned mode = fl_flush_subnormals();
+    const ptrdiff_t others = first + (alone && !call->second.data ? FL_(plain_count)(call, first, last) : 0);
     fl_sum total = {0, 0};
-    if (FL_(first_outside)(call, first, last) >= 0)
+    int doubtful = 0;
+    if (alone)
+        fl_add(&total, FL_(plain_elements)(call, first, others, alone, 0, 0, 1, &doubtful));
+    if (doubtful && FL_(first_outside)(call, first, others) >= 0)
         fl_add(&total, NAN);
-    for (ptrdiff_t i = first; i < last; i += FL_(together)) {
+    for (ptrdiff_t i = others; i < last; i += FL_(together)) {
+        const ptrdiff_t count = last - i < FL_(together) ? last - i : FL_(together);
         FL_(weighted) part;
-        FL_(read_weighted)(call, i, last - i < FL_(together) ? last - i : FL_(together), &part);
-        if (!FL_(read_second)(call, i, &part))
+        FL_(read_weighted)(call, i, count, &part);
+        if (!FL_(read_second)(call, i, &part) || FL_(first_outside)(call, i, i + count) >= 0)
             fl_add(&total, NAN);
         for (ptrdiff_t k = 0; k < part.whole; k += LANES) {
             const FL_(terms) e =

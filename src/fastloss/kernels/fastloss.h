@@ -114,7 +114,9 @@ typedef struct {
     fl_check bad_variance; /* the first element whose variance is not finite and positive */
     fl_check improbable[3]; /* the same for the probabilities of distributions, which are finite and not negative */
     ptrdiff_t (*bad_label)(const fl_call *call, ptrdiff_t count); /* -1: all in [0, classes) or ignored */
-    double (*sum_weights)(const fl_call *call, ptrdiff_t rows, double *count); /* count: of those that are not 0 */
+    /* the sum of weights, and how many are not 0; `samples` is a multiple of w->repeat */
+    double (*sum_own_weights)(const fl_samples *w, ptrdiff_t samples, double *count);
+    double (*sum_weights)(const fl_call *call, ptrdiff_t rows, double *count);
     double (*sum_distribution_weights)(const fl_call *call, ptrdiff_t rows, double *count);
     double (*sum_element_weights)(const fl_call *call, ptrdiff_t rows, double *count);
 } fl_table;
@@ -142,10 +144,6 @@ extern const char *const fl_kernel_names[FL_KERNELS];
 extern const int fl_kernel_families[FL_KERNELS];
 const fl_table *fl_select(const char *name); /* NULL asks for the best; NULL if `name` cannot run here */
 const char *fl_isa_name(int index, int *runnable); /* built instruction sets, best first; NULL past the last */
-
-/* samples.c */
-double fl_sum_weights(const fl_samples *w, ptrdiff_t count); /* count: of samples, a multiple of w->repeat */
-ptrdiff_t fl_count_weights(const fl_samples *w, ptrdiff_t count); /* how many are not 0 */
 
 /* whether samples have weights, be they their own, of their class, or 0 because they are ignored */
 static inline int fl_weighted(const fl_call *call)
@@ -221,6 +219,12 @@ static inline ptrdiff_t fl_half_rows(const fl_call *call)
         return fl_rows_together(call, sizeof(float));
     const ptrdiff_t rows = (call->classes > FL_NARROW ? FL_WIDE_BAND : FL_WIDE_NARROW_BAND) / call->classes;
     return rows >= FL_ROWS ? rows / FL_ROWS * FL_ROWS : rows >= 16 ? rows / 16 * 16 : rows > 1 ? rows : 1;
+}
+
+/* Targets of 16 bits are widened with the scores; those that are integers a kernel converts by itself. */
+static inline int fl_narrow_targets(const fl_call *call)
+{
+    return call->t_kind == FL_F16 || call->t_kind == FL_BF16;
 }
 
 /* In a band of few classes the numbers of each class are adjacent where they are in the array. */

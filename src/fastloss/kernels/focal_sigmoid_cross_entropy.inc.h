@@ -6,8 +6,10 @@
  *   l = A m^gamma c     l' = A m^gamma (gamma k c + c')
  *   l'' = A m^gamma (gamma ((gamma - 1) k^2 + (1 - 2 p) k) c + 2 gamma k c' + c'')
  *
- * option[]: P, e, gamma, a, b. P comes with each element if there are several.
+ * option[]: P, e, gamma, a, b. P comes with each element if there are several, and is shared if there is one.
  */
+enum { FL_(focal_sigmoid_cross_entropy_shared) = 1 };
+
 static FL_INLINE FL_(terms) FL_(focal_sigmoid_cross_entropy_at)(vec z, vec t, vec weight, const double *option)
 {
     const vec one = FL_(splat)(1), zero = FL_(splat)(0), gamma = FL_(splat)((real)option[2]);
@@ -16,12 +18,13 @@ static FL_INLINE FL_(terms) FL_(focal_sigmoid_cross_entropy_at)(vec z, vec t, ve
     const FL_(parts) part = FL_(smooth_parts)(t, option[1]);
     const vec target = part.target * weight;
     const vec near = FL_(select_signed)(z, target, part.rest), far = FL_(select_signed)(z, part.rest, target);
-    const vec loss = FL_(fnma_unless_zero)(FL_(minus_abs)(z), near, (near + far) * FL_(log1p)(u));
+    const vec loss = FL_(fnma_unless_zero)(FL_(minus_abs)(z), near, (near + far) * FL_(log1p_of_part)(u));
     const vec slope = FL_(fnma)(far, u, near) * r, curvature = (near + far) * u * r * r;
     /* the same parts without the weight make m */
     const vec wrong = FL_(select_signed)(z, part.target, part.rest),
               right = FL_(select_signed)(z, part.rest, part.target);
-    const vec missed = FL_(fma)(right, u, wrong), spread = FL_(select_eq)(wrong, zero, r, u * r / missed);
+    const vec missed = FL_(fma)(right, u, wrong), some = FL_(max)(missed, FL_(splat)(4 * FL_SMALLEST));
+    const vec spread = FL_(select_eq)(wrong, zero, r, u * r * FL_(reciprocal)(some));
     const vec balance = FL_(fma)(FL_(splat)((real)option[3]), part.target, FL_(splat)((real)option[4]) * part.rest);
     const vec focus = balance * FL_(power)(missed * r, (real)option[2]);
     const vec rate = (wrong - right) * spread, first = gamma * rate;

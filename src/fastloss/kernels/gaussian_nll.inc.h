@@ -2,6 +2,8 @@
  *
  * gaussian_nll(z, (t, v)) = (log v + d^2 / v) / 2 with d = z - t       dl/dz = d / v       d2l/dz2 = 1 / v
  */
+enum { FL_(gaussian_nll_shared) = 0 };
+
 static FL_INLINE FL_(terms) FL_(gaussian_nll_at)(vec z, vec t, vec v, const double *option)
 {
     (void)option;

@@ -200,7 +200,7 @@ static inline fl_wide fl_wide_of(const fl_call *call)
         wide.q = next;
         next += size;
     }
-    if (call->t && call->t_kind != FL_F32) {
+    if (call->t && fl_narrow_targets(call)) {
         wide.t = next;
         next += wide.most * (call->entries ? call->entries : 1);
     }
@@ -212,6 +212,8 @@ static inline fl_wide fl_wide_of(const fl_call *call)
         wide.call.ahead_t = (const char *)call->t + 2 * wide.most * (call->entries ? call->entries : 1);
     if (call->g.data && call->g.kind != FL_F32 && call->g.step == 1 && call->g.row == call->classes)
         wide.call.ahead_g = (const char *)call->g.data + 2 * size;
+    if (wide.t)
+        wide.call.t_kind = FL_F32;
     wide.call.scratch = NULL;
     wide.call.scratch_bytes = 0;
     return wide;
@@ -287,8 +289,9 @@ static ptrdiff_t fl_check_half(const fl_call *call, ptrdiff_t first, ptrdiff_t l
             fl_widen((const char *)call->z.data + 2 * start, call->z.kind, end - start, z);
             near.z.data = fl_before(z, start);
         }
-        if (call->t_kind != FL_F32) {
+        if (fl_narrow_targets(call)) {
             fl_widen((const char *)call->t + 2 * start, call->t_kind, end - start, t);
+            near.t_kind = FL_F32;
             near.t = fl_before(t, start);
         }
         const ptrdiff_t bad = check(&near, start, end);

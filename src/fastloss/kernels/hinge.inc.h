@@ -8,7 +8,7 @@
  * those that the type of the scores holds. Targets are -1, 0 or 1; any other makes the loss NaN, which the driver is
  * told by.
  */
-enum { FL_(hinge_logs) = 0, FL_(hinge_busy) = 0 };
+enum { FL_(hinge_logs) = 0, FL_(hinge_busy) = 0, FL_(hinge_ignores) = 0 };
 
 static FL_INLINE FL_(terms) FL_(hinge_at)(vec z, vec t, vec before, const double *option)
 {

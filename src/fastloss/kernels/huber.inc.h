@@ -7,7 +7,7 @@
  * option[0] is delta, finite and > 0. Whether it is exceeded is decided by all of its digits, not by those that the
  * type of the scores holds.
  */
-enum { FL_(huber_logs) = 0, FL_(huber_busy) = 0 };
+enum { FL_(huber_logs) = 0, FL_(huber_busy) = 0, FL_(huber_ignores) = 0 };
 
 static FL_INLINE FL_(terms) FL_(huber_at)(vec z, vec t, vec before, const double *option)
 {

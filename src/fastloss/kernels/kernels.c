@@ -113,6 +113,7 @@ const fl_table FL_TABLE(FL_ISA) = {
 #include "losses.def"
                }},
     .bad_label = fl_first_bad_label,
+    .sum_own_weights = fl_sum_own_weights,
     .sum_weights = fl_sum_sample_weights,
     .half = fl_half,
     .outside = {first_outside_f32, first_outside_f64, fl_first_outside_half},

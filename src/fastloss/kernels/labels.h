@@ -84,6 +84,8 @@ static inline const ptrdiff_t *fl_read_indices(const fl_call *call, ptrdiff_t fi
 static FL_NOINLINE void fl_read_weights(const fl_samples *w, ptrdiff_t first, ptrdiff_t n, double *weight)
 {
     const char *const p = w->data ? fl_sample(w, first) : NULL;
+    for (ptrdiff_t b = 0; p && w->repeat == 1 && b < n * w->stride; b += 64)
+        FL_PREFETCH(p + FL_LABELS_AHEAD + b);
     ptrdiff_t same = w->repeat - first % w->repeat; /* samples that share the first weight */
     if (!p) {
         for (ptrdiff_t i = 0; i < n; i++)
@@ -94,15 +96,18 @@ static FL_NOINLINE void fl_read_weights(const fl_samples *w, ptrdiff_t first, pt
             for (const ptrdiff_t end = n - i < same ? n : i + same; i < end; i++)
                 weight[i] = shared;
         }
-    } else if (w->kind == FL_F32) {
+    } else if (w->kind == FL_F32 && w->stride == sizeof(float)) {
         for (ptrdiff_t i = 0; i < n; i++)
-            weight[i] = (double)*(const float *)(p + i * w->stride);
-    } else if (w->kind == FL_F64) {
+            weight[i] = (double)((const float *)p)[i];
+    } else if (w->kind == FL_F64 && w->stride == sizeof(double)) {
         for (ptrdiff_t i = 0; i < n; i++)
-            weight[i] = *(const double *)(p + i * w->stride);
+            weight[i] = ((const double *)p)[i];
+    } else if (w->kind < FL_F16) {
+        for (ptrdiff_t i = 0; i < n; i++)
+            weight[i] = (double)fl_index_at(w, first + i);
     } else {
         for (ptrdiff_t i = 0; i < n; i++)
-            weight[i] = fl_half_at(p + i * w->stride, w->kind);
+            weight[i] = fl_number_at(p + i * w->stride, w->kind, 0);
     }
 }
 
@@ -125,6 +130,41 @@ static inline const ptrdiff_t *fl_read_samples(const fl_call *call, ptrdiff_t fi
     return k;
 }
 
+enum { fl_numbers = 256 };
+
+/* The sum of n weights, fl_numbers at most; `counting` grows by how many are not 0. Up to the next 8 they become 0. */
+static double fl_sum_some(double *weight, ptrdiff_t n, ptrdiff_t *counting)
+{
+    double sum[8] = {0};
+    ptrdiff_t count = 0;
+    for (ptrdiff_t i = n; i % 8; i++)
+        weight[i] = 0;
+    for (ptrdiff_t i = 0; i < n; i++)
+        count += weight[i] != 0;
+    for (ptrdiff_t i = 0; i < n; i += 8)
+        for (int lane = 0; lane < 8; lane++)
+            sum[lane] += weight[i + lane];
+    *counting += count;
+    return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
+}
+
+/* the sum of the weights that samples have by themselves, and how many of these samples have one that is not 0 */
+static double fl_sum_own_weights(const fl_samples *w, ptrdiff_t samples, double *count)
+{
+    const fl_samples each = {w->data, w->stride, 1, w->kind};
+    const ptrdiff_t weights = w->repeat ? samples / w->repeat : 0;
+    fl_sum total = {0, 0};
+    ptrdiff_t counting = 0;
+    double weight[fl_numbers];
+    for (ptrdiff_t start = 0; start < weights; start += fl_numbers) {
+        const ptrdiff_t n = weights - start < fl_numbers ? weights - start : fl_numbers;
+        fl_read_weights(&each, start, n, weight);
+        fl_add(&total, fl_sum_some(weight, n, &counting));
+    }
+    *count = (double)(counting * w->repeat);
+    return fl_total(&total) * (double)w->repeat;
+}
+
 /* the sum of the weights of all rows, whose class indices are good, and how many are not 0 */
 static double fl_sum_sample_weights(const fl_call *call, ptrdiff_t rows, double *count)
 {
@@ -135,16 +175,8 @@ static double fl_sum_sample_weights(const fl_call *call, ptrdiff_t rows, double 
         weight[i] = 1;
     for (ptrdiff_t start = 0; start < rows; start += FL_ROWS) {
         const int n = (int)(rows - start < FL_ROWS ? rows - start : FL_ROWS);
-        double sum[8] = {0};
         fl_read_samples(call, start, n, indices, weight);
-        for (int i = n; i < FL_ROWS; i++)
-            weight[i] = 0;
-        for (int i = 0; i < FL_ROWS; i += 8)
-            for (int lane = 0; lane < 8; lane++)
-                sum[lane] += weight[i + lane];
-        for (int i = 0; i < n; i++)
-            counting += weight[i] != 0;
-        fl_add(&total, ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7])));
+        fl_add(&total, fl_sum_some(weight, n, &counting));
     }
     *count = (double)counting;
     return fl_total(&total);
@@ -175,34 +207,31 @@ static ptrdiff_t fl_first_bad_row(const fl_call *call, ptrdiff_t first, ptrdiff_
     return -1;
 }
 
-enum { fl_numbers = 256 };
-
 /* the sum of the weights of all elements, and how many are not 0, where those of one target are ignored */
 static double fl_sum_element_weights(const fl_call *call, ptrdiff_t rows, double *count)
 {
-    const ptrdiff_t size = call->t_kind == FL_F64 ? 8 : call->t_kind == FL_F32 ? 4 : 2;
-    const fl_samples targets = {(const char *)call->t, size, 1, call->t_kind};
+    const fl_samples targets = {(const char *)call->t, fl_size_of[call->t_kind], 1, call->t_kind};
+    const double ignored = (double)call->ignored;
     fl_sum total = {0, 0};
     ptrdiff_t counting = 0;
     double weight[fl_numbers], target[fl_numbers];
     for (ptrdiff_t start = 0; start < rows; start += fl_numbers) {
         const ptrdiff_t n = rows - start < fl_numbers ? rows - start : fl_numbers;
-        double sum[8] = {0};
-        fl_read_weights(&call->w, start, n, weight);
+        ptrdiff_t kept = 0;
         fl_read_weights(&targets, start, n, target);
-        for (ptrdiff_t i = 0; i < n; i++) {
-            weight[i] = target[i] == (double)call->ignored ? 0 : weight[i];
-            counting += weight[i] != 0;
+        if (!call->w.data) {
+            for (ptrdiff_t i = 0; i < n; i++)
+                kept += target[i] != ignored;
+            counting += kept;
+            continue;
         }
-        for (ptrdiff_t i = n; i % 8; i++)
-            weight[i] = 0;
-        for (ptrdiff_t i = 0; i < n; i += 8)
-            for (int lane = 0; lane < 8; lane++)
-                sum[lane] += weight[i + lane];
-        fl_add(&total, ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7])));
+        fl_read_weights(&call->w, start, n, weight);
+        for (ptrdiff_t i = 0; i < n; i++)
+            weight[i] = target[i] != ignored ? weight[i] : 0;
+        fl_add(&total, fl_sum_some(weight, n, &counting));
     }
     *count = (double)counting;
-    return fl_total(&total);
+    return call->w.data ? fl_total(&total) : *count;
 }
 
 /* the first element whose variance is not finite and positive */

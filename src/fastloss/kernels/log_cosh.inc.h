@@ -6,7 +6,7 @@
  * series. From |d| = 1 on it is |d| - log 2 + log(1 + u) with u = exp(-2 |d|), tanh |d| = (1 - u) / (1 + u) and
  * 1 / cosh^2 d = 4 u / (1 + u)^2.
  */
-enum { FL_(log_cosh_logs) = 1, FL_(log_cosh_busy) = 0 };
+enum { FL_(log_cosh_logs) = 1, FL_(log_cosh_busy) = 0, FL_(log_cosh_ignores) = 0 };
 
 static FL_INLINE FL_(terms) FL_(log_cosh_at)(vec z, vec t, vec before, const double *option)
 {

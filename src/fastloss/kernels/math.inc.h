@@ -182,6 +182,32 @@ static inline vec FL_(log1p)(vec u)
     return FL_(log_corrected)(w, lost);
 }
 
+/* log(1 + u) for u in [0, 1], at most 1.5 ULP, relative also where u is tiny; NaN stays. As log_scaled of 1 + u would be,
+ * which here need not be reduced: f = u, and s = u / (2 + u) goes up to 1/3. */
+static inline vec FL_(log1p_of_part)(vec u)
+{
+    const vec s = u * FL_(reciprocal)(u + FL_(splat)(2)), x = s * s, half = u * FL_(splat)((real)0.5);
+    const vec half_square = half * u;
+#if FL_BITS == 32
+    vec p = FL_(splat)(0.2802445879f);
+    p = FL_(fma)(p, x, FL_(splat)(0.2799914109f));
+    p = FL_(fma)(p, x, FL_(splat)(0.4002169906f));
+    p = FL_(fma)(p, x, FL_(splat)(0.6666641313f));
+#else
+    vec p = FL_(splat)(0.170185800640972267);
+    p = FL_(fma)(p, x, FL_(splat)(0.0834009877232041986));
+    p = FL_(fma)(p, x, FL_(splat)(0.121060869210614116));
+    p = FL_(fma)(p, x, FL_(splat)(0.13300973496568371));
+    p = FL_(fma)(p, x, FL_(splat)(0.153865599302846228));
+    p = FL_(fma)(p, x, FL_(splat)(0.181817439245675965));
+    p = FL_(fma)(p, x, FL_(splat)(0.222222239697419881));
+    p = FL_(fma)(p, x, FL_(splat)(0.285714285478536921));
+    p = FL_(fma)(p, x, FL_(splat)(0.400000000001572445));
+    p = FL_(fma)(p, x, FL_(splat)(0.666666666666663038));
+#endif
+    return FL_(fma)(s, FL_(fma)(p, x, half_square), FL_(fnma)(half, u, u));
+}
+
 /* exp(x) of any x, at most 1.0 ULP. What overflows is +inf; results below 2^-126 (2^-1022) are exactly 0; NaN stays. Large
  * results are made two powers of two too small, for the exponent of the largest is not one that exp_shifted can make. */
 static inline vec FL_(exp)(vec x)

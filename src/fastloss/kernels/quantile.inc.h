@@ -6,7 +6,7 @@
  *
  * option[0] is q, in (0, 1).
  */
-enum { FL_(quantile_logs) = 0, FL_(quantile_busy) = 0 };
+enum { FL_(quantile_logs) = 0, FL_(quantile_busy) = 0, FL_(quantile_ignores) = 0 };
 
 static FL_INLINE FL_(terms) FL_(quantile_at)(vec z, vec t, vec before, const double *option)
 {

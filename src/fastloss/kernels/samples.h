@@ -38,6 +38,9 @@ static inline int64_t fl_index_at(const fl_samples *y, ptrdiff_t i)
     }
 }
 
+/* bytes of a number of each kind */
+static const ptrdiff_t fl_size_of[] = {1, 1, 2, 2, 4, 4, 8, 8, 2, 2, 4, 8};
+
 /* a number of 16 bits, finite */
 static inline double fl_half_at(const void *p, int kind)
 {

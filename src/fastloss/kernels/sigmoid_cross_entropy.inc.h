@@ -8,7 +8,11 @@
  * l = |z| a + log(1 + u) and dl/dz = +-(a - u / (1 + u)), where nothing cancels. An infinite score on the target's side
  * loses 0.
  */
-enum { FL_(sigmoid_cross_entropy_logs) = 1, FL_(sigmoid_cross_entropy_busy) = 1 };
+enum {
+    FL_(sigmoid_cross_entropy_logs) = 1,
+    FL_(sigmoid_cross_entropy_busy) = 1,
+    FL_(sigmoid_cross_entropy_ignores) = 1
+};
 
 static FL_INLINE FL_(terms) FL_(sigmoid_cross_entropy_at)(vec z, vec t, vec before, const double *option)
 {

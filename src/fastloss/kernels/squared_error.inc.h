@@ -2,7 +2,7 @@
  *
  * squared_error(z, t) = d^2 with d = z - t        dl/dz = 2 d        d2l/dz2 = 2
  */
-enum { FL_(squared_error_logs) = 0, FL_(squared_error_busy) = 0 };
+enum { FL_(squared_error_logs) = 0, FL_(squared_error_busy) = 0, FL_(squared_error_ignores) = 0 };
 
 static FL_INLINE FL_(terms) FL_(squared_error_at)(vec z, vec t, vec before, const double *option)
 {

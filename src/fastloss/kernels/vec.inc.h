@@ -255,7 +255,7 @@ static inline vec FL_(select_signed)(vec a, vec x, vec y)
 #endif
 }
 
-/* 1 / x for x in [1, 2], rounded to nearest. A division of a whole register takes as long as eight multiplications;
+/* 1 / x, rounded to nearest, where both are normal numbers and neither is near the ends of the range. A division of a whole register takes as long as eight multiplications;
  * Newton's step doubles the 14 bits of the estimate, and the last step, from a value that is right but for its last bit,
  * rounds correctly (Markstein 1990). */
 static inline vec FL_(reciprocal)(vec x)

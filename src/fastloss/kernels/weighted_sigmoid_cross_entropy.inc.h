@@ -21,7 +21,11 @@ static FL_INLINE FL_(parts) FL_(smooth_parts)(vec t, double smoothing)
     return (FL_(parts)){FL_(fma)(kept, t, half), FL_(fma)(kept, FL_(splat)(1) - t, half)};
 }
 
-enum { FL_(weighted_sigmoid_cross_entropy_logs) = 2, FL_(weighted_sigmoid_cross_entropy_busy) = 0 };
+enum {
+    FL_(weighted_sigmoid_cross_entropy_logs) = 2,
+    FL_(weighted_sigmoid_cross_entropy_busy) = 0,
+    FL_(weighted_sigmoid_cross_entropy_ignores) = 1
+};
 
 static FL_INLINE FL_(terms) FL_(weighted_sigmoid_cross_entropy_at)(vec z, vec t, vec before, const double *option)
 {
@@ -34,7 +38,7 @@ static FL_INLINE FL_(terms) FL_(weighted_sigmoid_cross_entropy_at)(vec z, vec t,
     /* a logarithm of an element alone, whose factor is not that of many */
     const vec soft = FL_(select_eq)(t, zero, zero, FL_(select_eq)(t, one, zero, one));
     if (!alike && FL_(any_gt)(soft, zero))
-        linear = FL_(select_eq)(soft, one, FL_(fma)(near + far, FL_(log1p)(u), linear), linear);
+        linear = FL_(select_eq)(soft, one, FL_(fma)(near + far, FL_(log1p_of_part)(u), linear), linear);
     return (FL_(terms)){
         .linear = linear,
         .u = alike ? u : FL_(select_eq)(t, zero, u, zero),

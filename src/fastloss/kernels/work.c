@@ -51,7 +51,7 @@ size_t fl_half_scratch_bytes(const fl_call *call)
     numbers += call->z.kind == FL_F32 || fl_widened_onto_g(call) ? 0 : band;
     numbers += call->h.data && !fl_written_directly(call, &call->h) ? band : 0;
     numbers += call->q.data && call->q.kind != FL_F32 ? band : 0;
-    numbers += call->t && call->t_kind != FL_F32 ? rows * (size_t)(call->entries ? call->entries : 1) : 0;
+    numbers += call->t && fl_narrow_targets(call) ? rows * (size_t)(call->entries ? call->entries : 1) : 0;
     numbers += call->l && call->l_kind != FL_F32 ? rows : 0;
     return numbers * sizeof(float);
 }
