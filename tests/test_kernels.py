@@ -255,18 +255,31 @@ def test_elements_in_one_long_row(element_loss, dtype, isa, size, make_case, ass
 
 @pytest.mark.parametrize("size", [3, 1030, 5000])
 @pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
-def test_targets_that_are_integers(element_loss, isa, size, weighted, make_case):
-    """Integers and booleans are read as the numbers they are, whatever the scores."""
+def test_targets_of_another_type(element_loss, isa, size, weighted, make_case):
+    """Integers, booleans and wider or narrower numbers are read as the numbers they are, whatever the scores."""
     loss = element_loss
     scores, fractions, weight, _ = make_case(loss, "float32", (1, size), weighted)
     targets = np.round(np.clip(fractions, 0, 1))
     for dtype in ("float16", "float32", "float64"):
         expected = loss.value_grad_hess(scores.astype(dtype), targets.astype(dtype), weight)
-        for kind in "?bBhHiIlLqQ":
+        for kind in "?bBhHiIlLqQfd":
             results = loss.value_grad_hess(scores.astype(dtype), targets.astype(kind), weight)
             for name, one, other in zip(("value", "gradient", "Hessian"), results, expected, strict=True):
                 close = 1e-12 if np.ndim(one) == 0 else 0  # a sum may be cut elsewhere
                 assert_allclose(one, other, rtol=close, err_msg=f"{name}, {dtype}, {kind}")
+
+
+@pytest.mark.parametrize("size", [3, 1030])
+@pytest.mark.parametrize("bad", [1 + 1e-12, -1e-60, -1.0000000001])
+@pytest.mark.parametrize(
+    "given", [fl.SigmoidCrossEntropy(), fl.SigmoidCrossEntropy(ignore_index=-1), fl.Hinge()], ids=str
+)
+def test_a_target_out_of_range_is_not_rounded_into_it(given, bad, size, isa):
+    """A float64 target is compared as it is, and not as the float32 it becomes beside such scores."""
+    targets = np.ones(size)
+    targets[1] = bad
+    with pytest.raises(ValueError, match=r"targets: expected .* got .* at position 1"):
+        given(np.zeros(size, np.float32), targets)
 
 
 @pytest.mark.parametrize("margin", [0.0, 1e-3, 0.1, 1.0, 7.0, 1000.0])

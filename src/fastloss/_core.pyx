@@ -297,6 +297,9 @@ cdef class Kernel:
             return -1
         return self.of_distributions if t.shape[sample_axes] == call.classes else -1
 
+    cdef bint ignores_more_than(self, int64_t size) noexcept:
+        return self.some_ignored and not -size <= self.ignored <= size
+
     cdef Py_buffer *take_elements(self, object targets, Views *views, fl_call *call, Py_buffer *z, int real):
         """See where the targets of elements lie, and what comes with them; NULL if they cannot be read so."""
         cdef Py_buffer *t
@@ -307,10 +310,11 @@ cdef class Kernel:
                 return NULL
             first = targets[0]
         t = take(views, first, 0) if type(first) is plain else NULL
-        cdef int kind = label_kind(t)
-        if kind >= 0 and self.some_ignored and not -(2**24) <= self.ignored <= 2**24:
-            return NULL  # the index is not exact as a float32
-        if (kind < 0 and not goes_with(t, real)) or not flat(z, &call.z) or not contiguous(t) or t.ndim != z.ndim:
+        cdef int kind = max(real_kind(t), label_kind(t))
+        cdef bint beside = goes_with(t, real)
+        if not beside and (kind < 0 or FL_F16 <= kind < FL_F32 or self.ignores_more_than(2**24)):
+            return NULL
+        if not flat(z, &call.z) or not contiguous(t) or t.ndim != z.ndim:
             return NULL
         if self.of_pairs:
             v = take(views, targets[1], 0)
@@ -324,7 +328,7 @@ cdef class Kernel:
             call.second.stride = 8
             call.second.kind = FL_F64
         call.t = t.buf
-        call.t_kind = real_kind(t) if kind < 0 else kind
+        call.t_kind = kind
         self.samples_by_class(call, real)
         return t
 

@@ -88,21 +88,38 @@ static FL_INLINE vec FL_(ignored_target)(const fl_call *call)
     return FL_(splat)(call->some_ignored ? (real)call->ignored : (real)NAN);
 }
 
-/* The targets of n elements, FL_BLOCK at most: where they lie, or, if they are integers, in `copy`. */
+enum { FL_(own_kind) = FL_BITS == 64 ? FL_F64 : FL_F32 };
+
+/* The targets of n elements, FL_BLOCK at most: where they lie, or, if they are of another type, in `copy`. One that is
+ * outside its range is still outside when it is rounded. */
 static FL_NOINLINE const real *FL_(read_targets)(const fl_call *call, ptrdiff_t first, ptrdiff_t n, real *copy)
 {
     switch (call->t_kind) {
 #define FL_COPY(kind, type)                                                                                            \
     case kind:                                                                                                         \
-        for (ptrdiff_t i = 0; i < n; i += (ptrdiff_t)(64 / sizeof(type)))                                              \
-            FL_PREFETCH((const type *)call->t + first + FL_AHEAD + i);                                                 \
         for (ptrdiff_t i = 0; i < n; i++)                                                                              \
             copy[i] = (real)((const type *)call->t)[first + i];                                                        \
-        return copy;
+        break;
         FL_INDEX_TYPES(FL_COPY)
+#if FL_BITS == 64
+        FL_COPY(FL_F32, float)
+#else
+        FL_COPY(FL_F64, double)
+#endif
 #undef FL_COPY
     default: return (const real *)call->t + first;
     }
+    if (FL_BITS == 32 && call->t_kind == FL_F64 && !isnan(call->low)) {
+        const double *const t = (const double *)call->t + first, low = call->low, high = call->high;
+        const double ignored = call->some_ignored ? (double)call->ignored : NAN;
+        const real outside = ignored == -2 ? -3 : -2;
+        const int signs = low < 0;
+        for (ptrdiff_t i = 0; i < n; i++) {
+            const int bad = (t[i] < low) | (t[i] > high) | (signs & ((double)copy[i] != t[i]));
+            copy[i] = bad & (t[i] != ignored) ? outside : copy[i];
+        }
+    }
+    return copy;
 }
 
 /* The first target that is none. Blocks that may hold one are looked at one by one. */
@@ -281,6 +298,15 @@ static FL_INLINE FL_(next) FL_(next_of)(const real *array, const char *ahead, pt
     return (FL_(next)){array ? (const char *)(array + FL_AHEAD) : NULL, sizeof(real)};
 }
 
+/* those of targets t, which may have been converted */
+static FL_INLINE FL_(next) FL_(next_targets)(const fl_call *call, ptrdiff_t first, const real *t)
+{
+    const ptrdiff_t size = fl_size_of[call->t_kind];
+    if (call->t_kind == FL_(own_kind))
+        return FL_(next_of)(t, call->ahead_t, first);
+    return (FL_(next)){(const char *)call->t + (first + FL_BLOCK) * size, size};
+}
+
 /* `groups` whole groups with the targets t, all of weight 1 or ignored and without a loss of their own; the sum of their
  * losses, and whether a target may be out of range. What is written the compiler knows, so that nothing is asked inside; or
  * for order -1 that it is the gradient, and perhaps the Hessian; or for order -2 nothing, and elements may be ignored. */
@@ -295,7 +321,7 @@ static FL_INLINE double FL_(plain_groups)(const fl_call *call, ptrdiff_t first, 
     const real *const z = (const real *)call->z.data + first;
     real *const g = of_gradient ? (real *)call->g.data + first : NULL;
     real *const h = of_hessian ? (real *)call->h.data + first : NULL;
-    const FL_(next) next_z = FL_(next_of)(z, call->ahead_z, first), next_t = FL_(next_of)(t, call->ahead_t, first);
+    const FL_(next) next_z = FL_(next_of)(z, call->ahead_z, first), next_t = FL_(next_targets)(call, first, t);
     const FL_(next) next_g = FL_(next_of)(g, call->ahead_g, first), next_h = FL_(next_of)(h, NULL, first);
     const vec c = FL_(splat)((real)call->scale), zero = FL_(splat)(0);
     double option[FL_OPTIONS]; /* a copy, which no store to the outputs can change */
@@ -369,7 +395,7 @@ static FL_INLINE double FL_(plain_elements)(const fl_call *call, ptrdiff_t first
                                             FL_(element_loss) *element_loss, const int logs, const int busy,
                                             const int ignores, int *doubtful)
 {
-    const ptrdiff_t together = call->t_kind < FL_F16 ? FL_BLOCK : PTRDIFF_MAX;
+    const ptrdiff_t together = call->t_kind == FL_(own_kind) ? PTRDIFF_MAX : FL_BLOCK;
     real copy[FL_BLOCK];
     fl_sum total = {0, 0};
     while (last - first >= GROUP) {

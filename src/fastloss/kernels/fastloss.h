@@ -221,7 +221,7 @@ static inline ptrdiff_t fl_half_rows(const fl_call *call)
     return rows >= FL_ROWS ? rows / FL_ROWS * FL_ROWS : rows >= 16 ? rows / 16 * 16 : rows > 1 ? rows : 1;
 }
 
-/* Targets of 16 bits are widened with the scores; those that are integers a kernel converts by itself. */
+/* Targets of 16 bits are widened with the scores; those of other types a kernel converts by itself. */
 static inline int fl_narrow_targets(const fl_call *call)
 {
     return call->t_kind == FL_F16 || call->t_kind == FL_BF16;
