@@ -80,12 +80,24 @@ static FL_INLINE void FL_(class_totals)(const FL_(class_sum) *sum, double *into,
         FL_(widen)((vec[]){FL_(class_total)(sum, 0)}, 1, into);
 }
 
+/* Where classes [start, ...) of a row lie, to be fetched further ahead vector by vector: many at once would wait for each
+ * other. NULL for what is not one row of adjacent numbers. */
+static FL_INLINE const real *FL_(ahead_of)(const fl_rows *rows, ptrdiff_t row, ptrdiff_t start, const int across)
+{
+    return across && rows->data && rows->step == 1 ? FL_(at_row)(rows, row) + start + FL_AHEAD : NULL;
+}
+
+static FL_INLINE void FL_(fetch)(const real *ahead, ptrdiff_t i)
+{
+    if (ahead)
+        FL_PREFETCH(ahead + i * LANES);
+}
+
 /* scores [start, start + n) of the row, or all of `rows` rows; a padded end is masked */
 static FL_INLINE void FL_(panel_scores)(const fl_call *call, const FL_(distribution_options) *o, ptrdiff_t row,
                                         int rows, ptrdiff_t start, ptrdiff_t n, FL_(panel) *panel, const int across)
 {
     const real *const z = FL_(at_row)(&call->z, row);
-    const real *const g = call->g.data ? FL_(at_row)(&call->g, row) : NULL;
     const ptrdiff_t step = call->z.step;
     const vec masked = FL_(splat)(-(real)INFINITY), cap = FL_(splat)(o->cap), one = FL_(splat)(1);
     ptrdiff_t vectors = n;
@@ -94,8 +106,6 @@ static FL_INLINE void FL_(panel_scores)(const fl_call *call, const FL_(distribut
         FL_(store)(panel->s + (vectors - 1) * LANES, masked);
         if (step == 1) {
             FL_(block_copy)(z + start, n, panel->s);
-            if (start == 0)
-                FL_(fetch_ahead)(z, g, n);
         } else {
             for (ptrdiff_t j = 0; j < n; j++)
                 panel->s[j] = z[(start + j) * step];
@@ -152,7 +162,6 @@ static FL_INLINE void FL_(panel_targets)(const fl_call *call, ptrdiff_t row, int
         FL_(store)(a + (vectors - 1) * LANES, FL_(splat)(0));
         if (call->q.step == 1) {
             FL_(block_copy)(q + start, n, a);
-            FL_(fetch_ahead)(q + start, NULL, n);
         } else {
             for (ptrdiff_t j = 0; j < n; j++)
                 a[j] = q[(start + j) * call->q.step];
@@ -203,10 +212,12 @@ static FL_INLINE vec FL_(exponential)(vec s, const FL_(distribution) *d, real st
 }
 
 static FL_INLINE void FL_(panel_exponentials)(const FL_(distribution) *d, real stretch, ptrdiff_t vectors,
-                                              FL_(panel) *panel, const int across)
+                                              FL_(panel) *panel, const real *next, const int across)
 {
-    for (ptrdiff_t i = 0; i < vectors || i % FL_(class_step)(across); i++)
+    for (ptrdiff_t i = 0; i < vectors || i % FL_(class_step)(across); i++) {
+        FL_(fetch)(next, i);
         FL_(store)(panel->e + i * LANES, FL_(exponential)(FL_(load)(panel->s + i * LANES), d, stretch));
+    }
 }
 
 static FL_INLINE FL_(class_terms) FL_(class_terms_of)(const FL_(distribution_options) *o, const FL_(distribution) *d,
@@ -252,8 +263,10 @@ static FL_INLINE void FL_(panel_amounts)(const fl_call *call, const FL_(distribu
 /* The derivatives of vector i, in the place of its score and its amount. Only what is `focal` has a focal power or z-loss. */
 static FL_INLINE void FL_(panel_derivatives)(const FL_(distribution_options) *o, const FL_(distribution) *d,
                                              ptrdiff_t i, vec c, vec height, vec doubled, FL_(panel) *panel,
-                                             const int focal, const int of_hessian)
+                                             const real *next, const int focal, const int of_hessian)
 {
+    if (next)
+        FL_PREFETCH_WRITE(next + i * LANES);
     const vec zero = FL_(splat)(0), half = FL_(splat)((real)0.5), stretch = FL_(splat)((real)o->softmax.stretch);
     real *const at = panel->s + i * LANES;
     const vec s = FL_(load)(at), e = FL_(load)(panel->e + i * LANES), a = FL_(load)(panel->a + i * LANES);
@@ -313,10 +326,14 @@ static FL_INLINE void FL_(distribution_panel)(const fl_call *call, const FL_(dis
     for (ptrdiff_t start = 0; start < classes; start += block) {
         const ptrdiff_t n = classes - start < block ? classes - start : block;
         const ptrdiff_t vectors = across ? (n + LANES - 1) / LANES : n;
+        const real *const next_z = whole ? NULL : FL_(ahead_of)(&call->z, row, start, across);
+        const real *const next_q = whole ? NULL : FL_(ahead_of)(&call->q, row, start, across);
         FL_(panel_scores)(call, o, row, rows, start, n, &panel, across);
         FL_(panel_targets)(call, row, rows, start, n, &panel, on, across);
         for (ptrdiff_t i = 0; i < vectors; i += together)
             for (int r = 0; r < together; r++) {
+                FL_(fetch)(next_z, i + r);
+                FL_(fetch)(next_q, i + r);
                 const vec a = FL_(load)(panel.a + (i + r) * LANES);
                 d.largest = FL_(max)(d.largest, FL_(load)(panel.s + (i + r) * LANES));
                 negative = FL_(max)(negative, zero - a);
@@ -356,15 +373,18 @@ static FL_INLINE void FL_(distribution_panel)(const fl_call *call, const FL_(dis
     for (ptrdiff_t start = 0; start < classes; start += block) {
         const ptrdiff_t n = classes - start < block ? classes - start : block;
         const ptrdiff_t vectors = across ? (n + LANES - 1) / LANES : n;
+        const real *const next_z = whole ? FL_(ahead_of)(&call->z, row, start, across) : NULL;
+        const real *const next_q = whole ? FL_(ahead_of)(&call->q, row, start, across) : NULL;
         if (!whole) {
             FL_(panel_scores)(call, o, row, rows, start, n, &panel, across);
             FL_(panel_targets)(call, row, rows, start, n, &panel, on, across);
         }
         FL_(panel_amounts)(call, o, &d, start, n, &panel, across);
-        FL_(panel_exponentials)(&d, stretch, vectors, &panel, across);
+        FL_(panel_exponentials)(&d, stretch, vectors, &panel, next_z, across);
         for (ptrdiff_t i = 0; i < vectors; i += together)
             for (int r = 0; r < together; r++) {
                 const ptrdiff_t at = (i + r) * LANES;
+                FL_(fetch)(next_q, i + r);
                 const vec s = FL_(load)(panel.s + at), a = FL_(load)(panel.a + at), e = FL_(load)(panel.e + at);
                 sums[BESIDE].partial[r] += FL_(select_eq)(s, d.largest, zero, e);
                 sums[SAME].partial[r] += FL_(select_eq)(s, d.largest, e, zero);
@@ -411,7 +431,7 @@ static FL_INLINE void FL_(distribution_panel)(const fl_call *call, const FL_(dis
                 FL_(panel_scores)(call, o, row, rows, start, n, &panel, across);
                 FL_(panel_targets)(call, row, rows, start, n, &panel, on, across);
                 FL_(panel_amounts)(call, o, &d, start, n, &panel, across);
-                FL_(panel_exponentials)(&d, stretch, vectors, &panel, across);
+                FL_(panel_exponentials)(&d, stretch, vectors, &panel, NULL, across);
             }
             for (ptrdiff_t i = 0; i < vectors; i++) {
                 const vec s = FL_(load)(panel.s + i * LANES), e = FL_(load)(panel.e + i * LANES);
@@ -455,17 +475,18 @@ static FL_INLINE void FL_(distribution_panel)(const fl_call *call, const FL_(dis
             FL_(panel_scores)(call, o, row, rows, start, n, &panel, across);
             FL_(panel_targets)(call, row, rows, start, n, &panel, on, across);
             FL_(panel_amounts)(call, o, &d, start, n, &panel, across);
-            FL_(panel_exponentials)(&d, stretch, vectors, &panel, across);
+            FL_(panel_exponentials)(&d, stretch, vectors, &panel, NULL, across);
         }
+        const real *const next_g = FL_(ahead_of)(&call->g, row, start, across);
         if (o->softmax.gamma != 0 || o->softmax.z_loss != 0)
             for (ptrdiff_t i = 0; i < vectors; i++)
-                FL_(panel_derivatives)(o, &d, i, c, height, doubled, &panel, 1, 1);
+                FL_(panel_derivatives)(o, &d, i, c, height, doubled, &panel, next_g, 1, 1);
         else if (call->h.data)
             for (ptrdiff_t i = 0; i < vectors; i++)
-                FL_(panel_derivatives)(o, &d, i, c, height, doubled, &panel, 0, 1);
+                FL_(panel_derivatives)(o, &d, i, c, height, doubled, &panel, next_g, 0, 1);
         else
             for (ptrdiff_t i = 0; i < vectors; i++)
-                FL_(panel_derivatives)(o, &d, i, c, height, doubled, &panel, 0, 0);
+                FL_(panel_derivatives)(o, &d, i, c, height, doubled, &panel, next_g, 0, 0);
         FL_(put_panel)(&call->g, row, rows, start, n, panel.s, across);
         if (call->h.data)
             FL_(put_panel)(&call->h, row, rows, start, n, panel.a, across);
@@ -515,44 +536,6 @@ static ptrdiff_t FL_(first_improbable)(const fl_call *call, ptrdiff_t first, ptr
     }
     return -1;
 }
-
-#if FL_BITS == 32
-/* the sum over rows of their weights times W, and how many are not 0 */
-static double fl_sum_distribution_weights(const fl_call *call, ptrdiff_t rows, double *count)
-{
-    fl_sum total = {0, 0};
-    *count = 0;
-    for (ptrdiff_t row = 0; row < rows; row++) {
-        double sum = 0, weighted = 0;
-        int kept = 1;
-        if (call->q.data) {
-            const char *const q = fl_row_of(&call->q, row);
-            for (ptrdiff_t j = 0; call->class_weight && j < call->classes; j++) {
-                const double p = fl_number_at(q, call->q.kind, j * call->q.step);
-                sum += p;
-                weighted += call->class_weight[j] * p;
-            }
-        } else {
-            const ptrdiff_t entries = call->entries ? call->entries : 1;
-            kept = 0;
-            for (ptrdiff_t e = row * entries; e < (row + 1) * entries; e++) {
-                const int64_t k = fl_index_at(&call->y, e);
-                if (call->some_ignored && k == call->ignored)
-                    continue;
-                const double p = call->entries ? fl_number_at(call->t, call->t_kind, e) : 1;
-                kept = 1;
-                sum += p;
-                weighted += call->class_weight ? call->class_weight[k] * p : p;
-            }
-        }
-        const double own = call->class_weight && sum != 0 ? weighted / sum : 1;
-        const double weight = kept ? fl_weight_at(&call->w, row) * own : 0;
-        *count += weight != 0;
-        fl_add(&total, weight);
-    }
-    return fl_total(&total);
-}
-#endif
 
 static double FL_(each_distribution)(const fl_call *call, ptrdiff_t first, ptrdiff_t last, FL_(distribution_options) o)
 {

@@ -234,6 +234,42 @@ static double fl_sum_element_weights(const fl_call *call, ptrdiff_t rows, double
     return call->w.data ? fl_total(&total) : *count;
 }
 
+/* the sum over rows of their weights times the mean weight of the classes of their target, and how many are not 0 */
+static double fl_sum_distribution_weights(const fl_call *call, ptrdiff_t rows, double *count)
+{
+    fl_sum total = {0, 0};
+    *count = 0;
+    for (ptrdiff_t row = 0; row < rows; row++) {
+        double sum = 0, weighted = 0;
+        int kept = 1;
+        if (call->q.data) {
+            const char *const q = fl_row_of(&call->q, row);
+            for (ptrdiff_t j = 0; call->class_weight && j < call->classes; j++) {
+                const double p = fl_number_at(q, call->q.kind, j * call->q.step);
+                sum += p;
+                weighted += call->class_weight[j] * p;
+            }
+        } else {
+            const ptrdiff_t entries = call->entries ? call->entries : 1;
+            kept = 0;
+            for (ptrdiff_t e = row * entries; e < (row + 1) * entries; e++) {
+                const int64_t k = fl_index_at(&call->y, e);
+                if (call->some_ignored && k == call->ignored)
+                    continue;
+                const double p = call->entries ? fl_number_at(call->t, call->t_kind, e) : 1;
+                kept = 1;
+                sum += p;
+                weighted += call->class_weight ? call->class_weight[k] * p : p;
+            }
+        }
+        const double own = call->class_weight && sum != 0 ? weighted / sum : 1;
+        const double weight = kept ? fl_weight_at(&call->w, row) * own : 0;
+        *count += weight != 0;
+        fl_add(&total, weight);
+    }
+    return fl_total(&total);
+}
+
 /* the first element whose variance is not finite and positive */
 static ptrdiff_t fl_first_bad_variance(const fl_call *call, ptrdiff_t first, ptrdiff_t last)
 {
