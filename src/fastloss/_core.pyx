@@ -312,7 +312,7 @@ cdef class Kernel:
         t = take(views, first, 0) if type(first) is plain else NULL
         cdef int kind = max(real_kind(t), label_kind(t))
         cdef bint beside = goes_with(t, real)
-        if not beside and (kind < 0 or FL_F16 <= kind < FL_F32 or self.ignores_more_than(2**24)):
+        if not beside and (kind < 0 or kind == FL_U64 or FL_F16 <= kind < FL_F32 or self.ignores_more_than(2**24)):
             return NULL
         if not flat(z, &call.z) or not contiguous(t) or t.ndim != z.ndim:
             return NULL

@@ -7,7 +7,7 @@
  * A term whose factor is 0 is 0. For a hard target its factor cancels: dl/dp is 1 / (1 - p) or -1 / p. The denominators are
  * divided by one after the other, for their product may be too small.
  */
-enum { FL_(binary_cross_entropy_logs) = 0, FL_(binary_cross_entropy_busy) = 0, FL_(binary_cross_entropy_ignores) = 0 };
+enum { FL_(binary_cross_entropy_logs) = 0, FL_(binary_cross_entropy_busy) = -1, FL_(binary_cross_entropy_ignores) = 0 };
 
 static FL_INLINE FL_(terms) FL_(binary_cross_entropy_at)(vec p, vec t, vec before, const double *option)
 {

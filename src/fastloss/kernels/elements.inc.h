@@ -94,20 +94,27 @@ enum { FL_(own_kind) = FL_BITS == 64 ? FL_F64 : FL_F32 };
  * outside its range is still outside when it is rounded. */
 static FL_NOINLINE const real *FL_(read_targets)(const fl_call *call, ptrdiff_t first, ptrdiff_t n, real *copy)
 {
+    const fl_samples targets = {(const char *)call->t, fl_size_of[call->t_kind], 1, call->t_kind};
     switch (call->t_kind) {
+    case FL_(own_kind): return (const real *)call->t + first;
 #define FL_COPY(kind, type)                                                                                            \
     case kind:                                                                                                         \
         for (ptrdiff_t i = 0; i < n; i++)                                                                              \
             copy[i] = (real)((const type *)call->t)[first + i];                                                        \
         break;
-        FL_INDEX_TYPES(FL_COPY)
+        FL_COPY(FL_I8, int8_t)
+        FL_COPY(FL_U8, uint8_t)
+        FL_COPY(FL_I32, int32_t)
+        FL_COPY(FL_I64, int64_t)
 #if FL_BITS == 64
         FL_COPY(FL_F32, float)
 #else
         FL_COPY(FL_F64, double)
 #endif
 #undef FL_COPY
-    default: return (const real *)call->t + first;
+    default: /* rare as targets */
+        for (ptrdiff_t i = 0; i < n; i++)
+            copy[i] = (real)fl_index_at(&targets, first + i);
     }
     if (FL_BITS == 32 && call->t_kind == FL_F64 && !isnan(call->low)) {
         const double *const t = (const double *)call->t + first, low = call->low, high = call->high;
@@ -308,13 +315,13 @@ static FL_INLINE FL_(next) FL_(next_targets)(const fl_call *call, ptrdiff_t firs
 }
 
 /* `groups` whole groups with the targets t, all of weight 1 or ignored and without a loss of their own; the sum of their
- * losses, and whether a target may be out of range. What is written the compiler knows, so that nothing is asked inside; or
- * for order -1 that it is the gradient, and perhaps the Hessian; or for order -2 nothing, and elements may be ignored. */
+ * losses, and whether a target may be out of range. What is written, `order`, the compiler knows, so that nothing is asked
+ * inside; if it is -1 it does not, and if -2 elements may be ignored, too. */
 static FL_INLINE double FL_(plain_groups)(const fl_call *call, ptrdiff_t first, ptrdiff_t groups, const real *t,
                                           FL_(element_loss) *element_loss, const int logs, const int order,
                                           int *doubtful)
 {
-    const int of_gradient = order < -1 ? call->g.data != NULL : order != 0;
+    const int of_gradient = order < 0 ? call->g.data != NULL : order >= 1;
     const int of_hessian = order < 0 ? call->h.data != NULL : order >= 2;
     const int ignoring = order < -1;
     const vec ignored = FL_(ignored_target)(call);
@@ -389,8 +396,9 @@ static FL_INLINE double FL_(plain_groups)(const fl_call *call, ptrdiff_t first, 
     return FL_(total)(sums, FL_(half_group));
 }
 
-/* The groups of [first, last) that are plain; returns the sum of their losses. `busy` is a loss that is worth more code to
- * be a little faster, and one that `ignores` may leave out those of one target. */
+/* The groups of [first, last) that are plain; returns the sum of their losses. `busy` is 1 for a loss that is worth
+ * more code to be a little faster, and -1 for one that is busy enough to need less; one that `ignores` may leave out
+ * those of one target there; others leave them out where they have weights. */
 static FL_INLINE double FL_(plain_elements)(const fl_call *call, ptrdiff_t first, ptrdiff_t last,
                                             FL_(element_loss) *element_loss, const int logs, const int busy,
                                             const int ignores, int *doubtful)
@@ -401,12 +409,12 @@ static FL_INLINE double FL_(plain_elements)(const fl_call *call, ptrdiff_t first
     while (last - first >= GROUP) {
         const ptrdiff_t n = last - first < together ? last - first : together, groups = n / GROUP;
         const real *const t = FL_(read_targets)(call, first, groups * GROUP, copy);
-        if (ignores && call->some_ignored)
+        if (ignores && (busy < 0 || call->some_ignored))
             fl_add(&total, FL_(plain_groups)(call, first, groups, t, element_loss, logs, -2, doubtful));
+        else if (busy < 0 || (!busy && call->g.data))
+            fl_add(&total, FL_(plain_groups)(call, first, groups, t, element_loss, logs, -1, doubtful));
         else if (!call->g.data)
             fl_add(&total, FL_(plain_groups)(call, first, groups, t, element_loss, logs, 0, doubtful));
-        else if (!busy)
-            fl_add(&total, FL_(plain_groups)(call, first, groups, t, element_loss, logs, -1, doubtful));
         else if (call->h.data)
             fl_add(&total, FL_(plain_groups)(call, first, groups, t, element_loss, logs, 2, doubtful));
         else
@@ -416,10 +424,11 @@ static FL_INLINE double FL_(plain_elements)(const fl_call *call, ptrdiff_t first
     return fl_total(&total);
 }
 
-/* how many elements from the first on have weight 1 or are ignored, and no loss of their own: whole groups of them */
-static FL_INLINE ptrdiff_t FL_(plain_count)(const fl_call *call, ptrdiff_t first, ptrdiff_t last)
+/* how many elements from the first on are plain: whole groups of them */
+static FL_INLINE ptrdiff_t FL_(plain_count)(const fl_call *call, ptrdiff_t first, ptrdiff_t last, const int ignores)
 {
-    return call->w.data || call->l ? 0 : (last - first) / GROUP * GROUP;
+    const int apart = call->w.data || call->l || (call->some_ignored && !ignores);
+    return apart ? 0 : (last - first) / GROUP * GROUP;
 }
 
 static FL_INLINE double FL_(each_element)(const fl_call *call, ptrdiff_t first, ptrdiff_t last,
@@ -427,7 +436,7 @@ static FL_INLINE double FL_(each_element)(const fl_call *call, ptrdiff_t first, 
                                           const int ignores)
 {
     const unsigned mode = fl_flush_subnormals();
-    const ptrdiff_t others = first + FL_(plain_count)(call, first, last);
+    const ptrdiff_t others = first + FL_(plain_count)(call, first, last, ignores);
     fl_sum total = {0, 0};
     int doubtful = 0;
     fl_add(&total, FL_(plain_elements)(call, first, others, element_loss, logs, busy, ignores, &doubtful));
@@ -449,11 +458,11 @@ static FL_INLINE double FL_(each_pair)(const fl_call *call, ptrdiff_t first, ptr
                                        FL_(element_loss) *alone)
 {
     const unsigned mode = fl_flush_subnormals();
-    const ptrdiff_t others = first + (alone && !call->second.data ? FL_(plain_count)(call, first, last) : 0);
+    const ptrdiff_t others = first + (alone && !call->second.data ? FL_(plain_count)(call, first, last, 1) : 0);
     fl_sum total = {0, 0};
     int doubtful = 0;
     if (alone)
-        fl_add(&total, FL_(plain_elements)(call, first, others, alone, 0, 0, 1, &doubtful));
+        fl_add(&total, FL_(plain_elements)(call, first, others, alone, 0, -1, 1, &doubtful));
     if (doubtful && FL_(first_outside)(call, first, others) >= 0)
         fl_add(&total, NAN);
     for (ptrdiff_t i = others; i < last; i += FL_(together)) {

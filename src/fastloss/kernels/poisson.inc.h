@@ -8,7 +8,7 @@
  * A product in which one factor is 0 is 0, also where the other is infinite; towards a mean of +inf the mean outgrows
  * the rest. option[0] is 1 where scores are logarithms and else 0.
  */
-enum { FL_(poisson_logs) = 0, FL_(poisson_busy) = 0, FL_(poisson_ignores) = 0 };
+enum { FL_(poisson_logs) = 0, FL_(poisson_busy) = -1, FL_(poisson_ignores) = 0 };
 
 static FL_INLINE FL_(terms) FL_(poisson_at)(vec z, vec t, vec before, const double *option)
 {

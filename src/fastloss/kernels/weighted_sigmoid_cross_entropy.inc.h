@@ -24,7 +24,7 @@ static FL_INLINE FL_(parts) FL_(smooth_parts)(vec t, double smoothing)
 enum {
     FL_(weighted_sigmoid_cross_entropy_logs) = 2,
     FL_(weighted_sigmoid_cross_entropy_busy) = 0,
-    FL_(weighted_sigmoid_cross_entropy_ignores) = 1
+    FL_(weighted_sigmoid_cross_entropy_ignores) = 0
 };
 
 static FL_INLINE FL_(terms) FL_(weighted_sigmoid_cross_entropy_at)(vec z, vec t, vec before, const double *option)
