@@ -122,8 +122,9 @@ static FL_NOINLINE const real *FL_(read_targets)(const fl_call *call, ptrdiff_t 
         const real outside = ignored == -2 ? -3 : -2;
         const int signs = low < 0;
         for (ptrdiff_t i = 0; i < n; i++) {
-            const int bad = (t[i] < low) | (t[i] > high) | (signs & ((double)copy[i] != t[i]));
-            copy[i] = bad & (t[i] != ignored) ? outside : copy[i];
+            const int none = (t[i] < low) | (t[i] > high) | (signs & ((double)copy[i] != t[i]));
+            const int bad = none & (t[i] != ignored);
+            copy[i] = bad ? outside : copy[i];
         }
     }
     return copy;
