@@ -257,13 +257,12 @@ def test_elements_in_one_long_row(element_loss, dtype, isa, size, make_case, ass
 @pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
 def test_targets_of_another_type(element_loss, isa, size, weighted, make_case):
     """Integers, booleans and wider or narrower numbers are read as the numbers they are, whatever the scores."""
-    loss = element_loss
-    scores, fractions, weight, _ = make_case(loss, "float32", (1, size), weighted)
+    scores, fractions, weight, _ = make_case(element_loss, "float32", (1, size), weighted)
     targets = np.round(np.clip(fractions, 0, 1))
     for dtype in ("float16", "float32", "float64"):
-        expected = loss.value_grad_hess(scores.astype(dtype), targets.astype(dtype), weight)
+        expected = element_loss.value_grad_hess(scores.astype(dtype), targets.astype(dtype), weight)
         for kind in "?bBhHiIlLqQfd":
-            results = loss.value_grad_hess(scores.astype(dtype), targets.astype(kind), weight)
+            results = element_loss.value_grad_hess(scores.astype(dtype), targets.astype(kind), weight)
             for name, one, other in zip(("value", "gradient", "Hessian"), results, expected, strict=True):
                 close = 1e-12 if np.ndim(one) == 0 else 0  # a sum may be cut elsewhere
                 assert_allclose(one, other, rtol=close, err_msg=f"{name}, {dtype}, {kind}")

@@ -173,6 +173,18 @@ def test_ignored_integers(options, weighted, dtype, isa):
             assert_allclose(one, other, rtol=1e-12, err_msg=f"{kind}, {index}")
 
 
+def test_an_index_that_the_targets_round(isa):
+    """Beside float32 targets it is the float32 that they hold, in the divisor as in the sum."""
+    index = 2**24 + 1
+    loss = fl.SigmoidCrossEntropy(ignore_index=index)
+    targets = np.ones(40, np.float32)
+    targets[::2] = index
+    for weight in (None, np.ones(40)):
+        value, gradient = loss.value_and_grad(np.zeros(40, np.float32), targets, weight)
+        assert_allclose(value, np.log(2), rtol=1e-6)
+        assert_allclose(gradient, np.tile([0, -0.5 / 20], 20), rtol=1e-6)
+
+
 def test_an_ignored_target_may_be_a_probability(dtype):
     scores = np.array([1.0, 2.0, NAN], dtype=dtype)
     loss = fl.SigmoidCrossEntropy(ignore_index=1)

@@ -211,7 +211,9 @@ static ptrdiff_t fl_first_bad_row(const fl_call *call, ptrdiff_t first, ptrdiff_
 static double fl_sum_element_weights(const fl_call *call, ptrdiff_t rows, double *count)
 {
     const fl_samples targets = {(const char *)call->t, fl_size_of[call->t_kind], 1, call->t_kind};
-    const double ignored = (double)call->ignored;
+    /* as a number of the targets' type, as kernels compare it */
+    const int narrow = call->t_kind >= FL_F16 && call->t_kind < FL_F64;
+    const double ignored = narrow ? (double)(float)call->ignored : (double)call->ignored;
     fl_sum total = {0, 0};
     ptrdiff_t counting = 0;
     double weight[fl_numbers], target[fl_numbers];
